@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class PostsConfig(AppConfig):
+    name = "app"
+    verbose_name = "Posts"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from app import checks  # noqa: F401, PLC0415 - registers them, once the apps are loaded

@@ -1,0 +1,54 @@
+"""System checks of the front door's settings. None of them ever prints a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from app.signature import MalformedSecret, decode_secret
+
+
+@register(Tags.security)
+def check_webhook_secrets(**_: Any) -> list[CheckMessage]:
+    """Secrets that cannot be used, or none at all."""
+    secrets = settings.WEBHOOK_SECRETS
+    if not secrets:
+        return [
+            Warning(
+                "WEBHOOK_SECRETS is empty: every delivery will be refused with 401.",
+                hint="Set it to the sender's secrets, space-separated, newest first: "
+                "whsec_ and the base64 of 24 to 64 random bytes.",
+                id="app.W001",
+            )
+        ]
+    faults: list[CheckMessage] = []
+    for number, secret in enumerate(secrets, start=1):
+        try:
+            decode_secret(secret)
+        except MalformedSecret as error:
+            faults.append(
+                Error(
+                    f"Secret {number} of {len(secrets)} in WEBHOOK_SECRETS cannot be used: "
+                    f"{error}.",
+                    hint="A secret is whsec_ and the base64 of 24 to 64 random bytes; copy it "
+                    "again from the sender.",
+                    id="app.E001",
+                )
+            )
+    return faults
+
+
+@register(Tags.security)
+def check_webhook_limits(**_: Any) -> list[CheckMessage]:
+    """Limits that would refuse everything, or nothing."""
+    return [
+        Error(
+            f"{name} is {getattr(settings, name)!r}, which is not a number above 0.",
+            hint=f"Leave {name} out to take its default.",
+            id="app.E002",
+        )
+        for name in ("WEBHOOK_TOLERANCE_SECONDS", "WEBHOOK_MAX_BODY_BYTES", "WEBHOOK_DEDUPE_DAYS")
+        if not getattr(settings, name) > 0
+    ]

@@ -1,0 +1,58 @@
+"""`GET /messages/{message_id}/`: what has become of an accepted delivery.
+
+The resource has no login: the random UUID, which only the sender was told, is the capability. It
+shows no payload.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.http import JsonResponse
+
+from app.problem import method_not_allowed, outage_is_503, problem
+from outbox import status
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+FIELDS = (
+    "message_id",
+    "event_type",
+    "state",
+    "attempts",
+    "received_at",
+    "ready_at",
+    "dispatched_at",
+    "done_at",
+)
+
+
+@outage_is_503
+def show(request: HttpRequest, message_id: str) -> HttpResponse:
+    """Answer with the message's state and times; `attempts` is the tries of the present step."""
+    if request.method not in ("GET", "HEAD"):
+        return method_not_allowed("GET", "HEAD")
+    found = status.lookup(key) if (key := _uuid(message_id)) else None
+    if found is None:
+        return problem(404, "No such message: unknown, or done so long ago that it was dropped.")
+    answer = {name: _json(found.get(name)) for name in FIELDS}
+    # It changes by the second; a cache would show a state that is gone.
+    return JsonResponse(answer | {"message_id": str(key)}, headers={"Cache-Control": "no-store"})
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        key = UUID(text)
+    except ValueError:
+        return None
+    # UUID() also takes braces, URNs and misplaced hyphens: one message has one address.
+    return key if str(key) == text.lower() else None
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value

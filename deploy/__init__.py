@@ -1,0 +1,1 @@
+"""What runs Pillarbox outside of Django: the embedded servers, service units, dashboards."""

@@ -1,0 +1,95 @@
+"""A streaming replica of the primary, which applies each commit some seconds late."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import psycopg2
+
+from deploy.devstack.postgres import SLOT, Installation, Primary, Server
+from deploy.devstack.process import StartFailed, run
+
+STREAMING_SECONDS = 15.0
+"""For a replica with old data to follow the primary again; after that it is made anew."""
+
+
+class Replica(Server):
+    """Data of an earlier start is used again if it follows this primary, else made anew."""
+
+    def __init__(self, installation: Installation, primary: Primary, delay: float) -> None:
+        super().__init__("replica", installation)
+        self._primary = primary
+        self._delay = delay
+
+    def bring_up(self, say: Callable[[str], None]) -> None:
+        if self._is_of(self._primary):
+            try:
+                self._follow()
+                return
+            except StartFailed:
+                say("The replica does not follow the primary any more: it is made anew")
+                self.stop(10)
+        self._copy()
+        self._follow()
+
+    def _follow(self) -> None:
+        self.installation.identity.own(self.data)
+        password = self.installation.state.password("replicator")
+        self.configure(
+            primary_conninfo=(
+                f"host=127.0.0.1 port={self._primary.port} user=replicator password={password} "
+                "application_name=replica"
+            ),
+            primary_slot_name=SLOT,
+            hot_standby_feedback="on",
+            recovery_min_apply_delay=f"{round(self._delay * 1000)}ms",
+            wal_retrieve_retry_interval="200ms",
+        )
+        self.start_and_wait()
+        self.wait_until(self._is_streaming, STREAMING_SECONDS)
+
+    def _copy(self) -> None:
+        shutil.rmtree(self.data, ignore_errors=True)
+        # A slot that lost its log cannot be used again.
+        with contextlib.closing(self._primary.connect()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+            cursor.execute("SELECT pg_create_physical_replication_slot(%s, true)", [SLOT])
+        self.data.mkdir(mode=0o700)
+        self.installation.identity.own(self.data)
+        where = ["-h", "127.0.0.1", "-p", str(self._primary.port), "-U", "replicator"]
+        how = ["-D", self.data, "-S", SLOT, "-X", "stream", "-c", "fast"]
+        password = self.installation.state.password("replicator")
+        run(
+            self.installation.tool(
+                "pg_basebackup", *where, *how, log=self.name, PGPASSWORD=password
+            ),
+            120,
+        )
+        (self.data / "standby.signal").touch()
+        self.installation.identity.own(self.data)
+
+    def _is_of(self, primary: Primary) -> bool:
+        """Whether there is data of a standby of this very primary (its system identifier)."""
+        if not (self.data / "standby.signal").exists():
+            return False
+        identifier = self._identifier(self)
+        return identifier is not None and identifier == self._identifier(primary)
+
+    def _identifier(self, server: Server) -> str | None:
+        tool = self.installation.binaries.folder / "pg_controldata"
+        done = subprocess.run([tool, "-D", server.data], capture_output=True, text=True, timeout=10)
+        match = re.search(r"system identifier:\s+(\d+)", done.stdout)
+        return match[1] if match else None
+
+    def _is_streaming(self) -> bool:
+        with contextlib.suppress(psycopg2.OperationalError):
+            with contextlib.closing(self.connect()) as connection:
+                cursor = connection.cursor()
+                cursor.execute("SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
+                return cursor.fetchone() is not None
+        return False

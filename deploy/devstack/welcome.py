@@ -1,0 +1,43 @@
+"""The last words before a stack serves: where everything is, and how to end it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+
+def lines(base_url: str, stack_dir: Path) -> list[str]:
+    """What to open, what to type, how to stop."""
+    login = command("manage", stack_dir, "createsuperuser")
+    pairs = [
+        ("webhook", f"{base_url}/webhooks/posts/", "signed; the secret is in stack.env"),
+        ("posts", f"{base_url}/posts/", "bearer token: READ_TOKENS in stack.env"),
+        ("admin", f"{base_url}/admin/", "the login is made by the next line"),
+        ("", login, ""),
+        ("send more", command("send", stack_dir), ""),
+        ("addresses", nearby(stack_dir / "stack.env"), "while it runs"),
+        ("logs", nearby(stack_dir / "logs") + os.sep, ""),
+    ]
+    width = max(len(value) for _, value, note in pairs if note)
+    return [
+        *(f"  {name:<10} {value:<{width}}  {note}".rstrip() for name, value, note in pairs),
+        "",
+        "Ctrl-C stops everything.",
+    ]
+
+
+def command(name: str, stack_dir: Path, *rest: str) -> str:
+    """A line to copy: one of the devstack's commands for this stack."""
+    where = [] if stack_dir == Path("var").resolve() else ["--stack-dir", nearby(stack_dir)]
+    words = [nearby(Path(sys.executable)), "-m", "deploy.devstack", name, *where, *rest]
+    return shlex.join(words)
+
+
+def nearby(path: Path) -> str:
+    """A path as one would type it here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class OutboxConfig(AppConfig):
+    name = "outbox"
+    verbose_name = "Outbox"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from outbox import checks  # noqa: F401, PLC0415 - registers them, once the apps are loaded
+
+        # Every process needs the registry: the web one to add messages, the post-processor for
+        # the prepare functions, the relay for the queues. Celery's workers find tasks this way too.
+        autodiscover_modules("tasks")

@@ -1,0 +1,76 @@
+"""System checks: a configuration mistake is found at start, with an id and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+
+from outbox.conf import NAMES, outbox_settings
+
+
+@register(Tags.database)
+def database_is_postgresql(databases: list[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """The outbox's alias exists and is PostgreSQL."""
+    alias = outbox_settings().database
+    if alias not in settings.DATABASES:
+        return [
+            Error(
+                f"OUTBOX['DATABASE'] is {alias!r}, which is not in DATABASES.",
+                hint=f"Name one of: {', '.join(sorted(settings.DATABASES))}.",
+                id="outbox.E001",
+            )
+        ]
+    from django.db import connections  # noqa: PLC0415 - only once the alias is known to exist
+
+    if connections[alias].vendor != "postgresql":
+        return [
+            Error(
+                f"The outbox's database {alias!r} is {connections[alias].vendor}.",
+                hint="Claims need PostgreSQL's SKIP LOCKED; point OUTBOX['DATABASE'] at one.",
+                id="outbox.E002",
+            )
+        ]
+    return []
+
+
+@register()
+def settings_are_known(**_: Any) -> list[CheckMessage]:
+    """Every key of `settings.OUTBOX` is one of ours."""
+    unknown = sorted(set(getattr(settings, "OUTBOX", {})) - NAMES)
+    return [
+        Error(
+            f"OUTBOX has an unknown setting {name!r}.",
+            hint=f"Known are: {', '.join(sorted(NAMES))}.",
+            id="outbox.E003",
+        )
+        for name in unknown
+    ]
+
+
+@register()
+def durations_fit(**_: Any) -> list[CheckMessage]:
+    """Numbers are positive, and a batch is sent well within its lease."""
+    conf = outbox_settings()
+    positive = ("lease_seconds", "redispatch_seconds", "max_attempts", "max_in_flight")
+    found: list[CheckMessage] = [
+        Error(
+            f"OUTBOX[{name.upper()!r}] is {getattr(conf, name)!r}.",
+            hint="Give a number above zero.",
+            id="outbox.E004",
+        )
+        for name in (*positive, "history_days", "publish_seconds")
+        if getattr(conf, name) <= 0
+    ]
+    if conf.publish_seconds * 2 > conf.lease_seconds:
+        found.append(
+            Error(
+                f"A batch may take {conf.publish_seconds} s to send, but its lease is only "
+                f"{conf.lease_seconds} s.",
+                hint="Make OUTBOX['LEASE_SECONDS'] at least twice OUTBOX['PUBLISH_SECONDS'], or "
+                "a slow broker makes two relays send the same messages.",
+                id="outbox.E005",
+            )
+        )
+    return found

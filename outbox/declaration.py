@@ -1,0 +1,249 @@
+"""What a user of the outbox writes: `@outbox.task`, `enqueue`, `prepare` and `outbox.add`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec
+
+import celery
+from django.db import connections
+
+from outbox import consumer, registry, store
+from outbox.conf import outbox_settings
+from outbox.exceptions import InvalidPayload, NotInTransaction, NotSendable
+from outbox.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from django.db.transaction import Atomic
+
+    from outbox.message import Message
+
+P = ParamSpec("P")
+
+# A NUL, as JSON escapes it; two backslashes before the u are a backslash of the text itself.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+# Celery's own retries would run beside those of the row, uncounted, and its early ack or its
+# requeue of a lost worker's message would bypass the count that ends a poison message.
+_REFUSED_OPTIONS = frozenset(
+    {
+        "autoretry_for",
+        "dont_autoretry_for",
+        "max_retries",
+        "default_retry_delay",
+        "retry_backoff",
+        "retry_backoff_max",
+        "retry_jitter",
+        "retry_kwargs",
+        "acks_late",
+        "reject_on_worker_lost",
+    }
+)
+
+
+class Task(Generic[P]):
+    """A declared outbox task: calling it runs its body, `enqueue` stores a message for it."""
+
+    def __init__(
+        self,
+        body: Callable[P, object],
+        event_types: tuple[str, ...],
+        *,
+        name: str,
+        queue: str,
+        max_attempts: int | None,
+        atomic: bool,
+        time_limit: float | None,
+    ) -> None:
+        self.body = body
+        self.event_types = event_types
+        self.name = name
+        self.queue = queue
+        self.max_attempts = max_attempts
+        self.atomic = atomic
+        self.time_limit = time_limit
+        self.prepare_function: Callable[[list[Message]], Iterable[Message] | None] | None = None
+        self.signature = inspect.signature(body)
+        self.__doc__ = body.__doc__
+        self.__name__ = body.__name__
+        self.__module__ = body.__module__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> object:
+        """Run the body here and now, as a unit test would."""
+        return self.body(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<outbox task {self.name}>"
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Message:
+        """Store a message for this task, with the transaction that is open or not at all.
+
+        Raises `NotInTransaction` outside a transaction, `InvalidPayload` if an argument is not
+        JSON, TypeError for arguments that the task does not take.
+        """
+        if len(self.event_types) != 1:
+            raise TypeError(
+                f"{self.name} serves several event types: name one, "
+                f"outbox.add({self.event_types[0]!r}, ...)."
+            )
+        bound = self.signature.bind(*args, **kwargs)
+        return _store(self, self.event_types[0], self._as_keywords(bound))
+
+    def _as_keywords(self, bound: inspect.BoundArguments) -> dict[str, Any]:
+        payload = dict(bound.arguments)
+        for name, parameter in self.signature.parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                payload.update(payload.pop(name, {}))
+        return payload
+
+    def prepare(
+        self, function: Callable[[list[Message]], Iterable[Message] | None]
+    ) -> Callable[[list[Message]], Iterable[Message] | None]:
+        """Have messages start as pending and run `function` on batches of them.
+
+        It runs in the transaction that marks them ready, so its effect and "ready" appear
+        together. Messages it returns are given back unspent, due again in a second.
+        """
+        self.prepare_function = function
+        return function
+
+    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
+        raise NotSendable(
+            f"{self.name} is an outbox task: its message is stored with the transaction that "
+            f"needs it. Call {self.__name__}.enqueue(...) inside transaction.atomic(); "
+            f"call {self.__name__}(...) to run its body here."
+        )
+
+    delay = apply_async = apply = s = si = subtask = map = starmap = chunks = retry = _refuse
+    delay_on_commit = apply_async_on_commit = _refuse
+
+
+def task(
+    *event_types: str,
+    queue: str = "celery",
+    max_attempts: int | None = None,
+    atomic: bool = True,
+    time_limit: float | None = None,
+    **celery_options: Any,
+) -> Callable[[Callable[P, object]], Task[P]]:
+    """Declare a Celery task that is reached through the outbox.
+
+    `max_attempts` bounds the tries of each step (default: the setting MAX_ATTEMPTS).
+    `atomic=False` runs the body without a transaction, under a lease of `time_limit` + 10
+    seconds, for a task that talks to the world. Other options are Celery's.
+    Raises TypeError, at import, for what cannot work.
+    """
+    if not event_types or not all(isinstance(name, str) and name for name in event_types):
+        raise TypeError('Name the event type: @outbox.task("order.placed").')
+    if refused := sorted(_REFUSED_OPTIONS & celery_options.keys()):
+        raise TypeError(
+            f"{', '.join(refused)}: retries and acknowledgement belong to the outbox; "
+            "set max_attempts, and raise to be tried again."
+        )
+    if not atomic and time_limit is None:
+        raise TypeError("atomic=False needs time_limit (seconds): its lease is made of it.")
+
+    own_name = celery_options.pop("name", None)
+
+    def declare(body: Callable[P, object]) -> Task[P]:
+        _check_body(body)
+        declared = Task(
+            body,
+            event_types,
+            name=own_name or f"{body.__module__}.{body.__name__}",
+            queue=queue,
+            max_attempts=max_attempts,
+            atomic=atomic,
+            time_limit=time_limit,
+        )
+        registry.register(declared)
+        celery.shared_task(
+            consumer.runner(declared),
+            bind=True,
+            base=consumer.OutboxTask,
+            name=declared.name,
+            queue=queue,
+            acks_late=True,
+            reject_on_worker_lost=False,
+            ignore_result=True,
+            time_limit=time_limit,
+            **celery_options,
+        )
+        return declared
+
+    return declare
+
+
+def add(event_type: str, **payload: Any) -> Message:
+    """Store a message of a registered event type: the untyped form of `Task.enqueue`.
+
+    Raises `UnknownEventType`, `NotInTransaction`, `InvalidPayload`.
+    """
+    declared = registry.get(event_type)
+    try:
+        declared.signature.bind(**payload)
+    except TypeError as error:
+        raise InvalidPayload(f"{declared.name} does not take this payload: {error}.") from None
+    return _store(declared, event_type, payload)
+
+
+def _store(declared: Task[Any], event_type: str, payload: dict[str, Any]) -> Message:
+    _require_transaction()
+    state = State.READY if declared.prepare_function is None else State.PENDING
+    return store.add(
+        event_type, declared.name, declared.queue, _to_json(declared, payload), state=state
+    )
+
+
+def _require_transaction() -> None:
+    alias = outbox_settings().database
+    # A TestCase wraps each test in transactions of its own, which production code cannot rely on.
+    blocks: list[Atomic] = connections[alias].atomic_blocks
+    if any(not getattr(block, "_from_testcase", False) for block in blocks):
+        return
+    open_elsewhere = [c.alias for c in connections.all() if c.in_atomic_block and c.alias != alias]
+    hint = (
+        f" (the open transaction is on {', '.join(map(repr, open_elsewhere))})"
+        if open_elsewhere
+        else ""
+    )
+    raise NotInTransaction(
+        f"A message is stored together with what it tells of: do both inside "
+        f"transaction.atomic(using={alias!r}){hint}."
+    )
+
+
+def _to_json(declared: Task[Any], payload: dict[str, Any]) -> str:
+    try:
+        text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidPayload(
+            f"The arguments of {declared.name} are stored as JSON: {error}. "
+            "Give keys, numbers and text; str() a UUID, isoformat() a date."
+        ) from None
+    if _NUL.search(text):
+        raise InvalidPayload(f"The arguments of {declared.name} hold a NUL character.")
+    return text
+
+
+def _check_body(body: Callable[..., object]) -> None:
+    if (
+        inspect.iscoroutinefunction(body)
+        or inspect.isgeneratorfunction(body)
+        or inspect.isasyncgenfunction(body)
+    ):
+        raise TypeError(
+            f"{body.__module__}.{body.__name__} is async or a generator: Celery would call it "
+            "and run nothing. Write a plain function."
+        )
+    for parameter in inspect.signature(body).parameters.values():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+            raise TypeError(
+                f"{body.__module__}.{body.__name__}: {parameter.name} is positional, but the "
+                "payload is the keyword arguments."
+            )

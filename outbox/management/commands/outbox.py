@@ -1,0 +1,90 @@
+"""`manage.py outbox`: what an operator asks and does."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from outbox import partitions, store
+from outbox.backlog import counts, dead_ids, done_count
+from outbox.states import DONE, State
+from outbox.status import timeline
+
+if TYPE_CHECKING:
+    import argparse
+
+
+class Command(BaseCommand):
+    help = "Look into the outbox, and put it right."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        stats = verbs.add_parser("stats", help="how many messages are in each state, how old")
+        stats.add_argument("--json", action="store_true", help="one JSON object")
+        stats.add_argument("--exact", action="store_true", help="count the done ones, not estimate")
+        show = verbs.add_parser("show", help="the life of one message")
+        show.add_argument("id", type=UUID, metavar="ID")
+        requeue = verbs.add_parser("requeue", help="have dead messages tried again")
+        which = requeue.add_mutually_exclusive_group(required=True)
+        which.add_argument("ids", type=UUID, nargs="*", default=[], metavar="ID")
+        which.add_argument("--all", action="store_true", help="every dead message")
+        verbs.add_parser("maintain", help="make and drop partitions of the history (hourly)")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        getattr(self, options["verb"])(options)
+
+    def stats(self, options: dict[str, Any]) -> None:
+        """Print the number of messages by state and the age of the oldest."""
+        live = counts()
+        number: dict[str, int] = {state: live.get(state, (0, None))[0] for state in State}
+        number[DONE] = done_count(exact=options["exact"])
+        oldest: dict[str, float | None] = {state: live.get(state, (0, None))[1] for state in State}
+        if options["json"]:
+            self.stdout.write(json.dumps({**number, "oldest_seconds": oldest}))
+            return
+        self.stdout.write(f"{'state':<12}{'messages':>12}{'oldest, s':>12}")
+        for state, count in number.items():
+            age = oldest.get(state)
+            about = "" if state != DONE or options["exact"] else "  (an estimate)"
+            self.stdout.write(
+                f"{state:<12}{count:>12}{'-' if age is None else f'{age:.1f}':>12}{about}"
+            )
+
+    def show(self, options: dict[str, Any]) -> None:
+        """Print the life of one message."""
+        lines = timeline(options["id"])
+        if not lines:
+            raise CommandError(f"No message {options['id']}: unknown, or dropped from the history.")
+        for name, value in lines:
+            self.stdout.write(f"{name:<14}{value}")
+
+    def requeue(self, options: dict[str, Any]) -> None:
+        """Send dead messages back to the step they died in, in bounded batches."""
+        total = 0
+        if options["all"]:
+            while ids := dead_ids(limit=1000):
+                total += len(store.requeue(ids))
+        else:
+            won = store.requeue(options["ids"])
+            total = len(won)
+            if missed := [str(i) for i in options["ids"] if i not in won]:
+                raise CommandError(
+                    f"{total} requeued; not dead, so left alone: {', '.join(missed)}."
+                )
+        self.stdout.write(f"{total} requeued.")
+
+    def maintain(self, _options: dict[str, Any]) -> None:
+        """Make the partitions of the coming days, drop what is over its retention."""
+        result = partitions.maintain()
+        for word, names in (
+            ("created", result.created),
+            ("dropped", result.dropped),
+            ("postponed, a lock was not to be had", result.postponed),
+            ("left in the default partition", result.blocked),
+        ):
+            if names:
+                self.stdout.write(f"{word}: {', '.join(names)}")
+        self.stdout.write(f"{result.pruned} old rows deleted from the default partition.")

@@ -1,0 +1,78 @@
+"""What `postprocess` and `relay` share: their options, and how they poll or drain."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from outbox.poller import Poller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BATCH_SIZE = 200
+POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 30.0
+
+
+def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    """An argparse type: a number above zero."""
+
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind(0)
+        if not number > 0:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+        return number
+
+    return parse
+
+
+class PollingCommand(BaseCommand):
+    """A command that takes work from the outbox until a signal stops it."""
+
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--drain",
+            action="store_true",
+            help="work until nothing of this step is due or leased, then exit: 0 when done, "
+            f"1 after {PATIENCE_SECONDS:.0f} s without progress",
+        )
+        parser.add_argument(
+            "--batch-size",
+            type=positive(int),
+            default=BATCH_SIZE,
+            help="messages claimed at once (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--poll-interval",
+            type=positive(float),
+            default=POLL_SECONDS,
+            metavar="SECONDS",
+            help="longest wait for a notification before looking again (default: %(default)s)",
+        )
+
+    def poll(
+        self,
+        step: Callable[[], bool],
+        unfinished: Callable[[], int],
+        *,
+        channel: str,
+        **options: Any,
+    ) -> None:
+        """Run `step` until a signal, or with --drain until `unfinished()` is zero."""
+        name = self.__module__.rpartition(".")[2]
+        poller = Poller(name, step, interval=options["poll_interval"], channel=channel)
+        if not options["drain"]:
+            poller.run()
+        elif not poller.drain(unfinished, PATIENCE_SECONDS):
+            raise CommandError(
+                f"{unfinished()} messages are left: no progress for {PATIENCE_SECONDS:.0f} s, or "
+                "stopped. `manage.py outbox stats` shows where they are."
+            )

@@ -1,0 +1,117 @@
+"""The history's partitions: made ahead, dropped when their retention is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db import Error, connections, transaction
+from psycopg2 import errorcodes
+
+from outbox.conf import outbox_settings
+from outbox.store import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DAYS_AHEAD = 7
+# Attaching and dropping lock the history for a moment: behind a long reader they would make every
+# finishing task wait. They wait for no longer than this, and are tried again the next time.
+LOCK_TIMEOUT = "100ms"
+PRUNE_BATCH = 5000
+
+_PARTITIONS = """
+SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'outbox_history'::regclass AND c.relname ~ '^outbox_history_p[0-9]{8}$'
+ORDER BY c.relname
+"""
+
+_PRUNE_DEFAULT = """
+DELETE FROM outbox_history_default WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM outbox_history_default WHERE done_at < %(before)s LIMIT %(limit)s))
+RETURNING 1
+"""
+
+
+@dataclass(slots=True)
+class Maintained:
+    """What one run of the maintenance did, and what it has to leave for later."""
+
+    created: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    pruned: int = 0
+    postponed: list[str] = field(default_factory=list)
+    """A lock was not to be had in time; the next run tries again."""
+    blocked: list[str] = field(default_factory=list)
+    """Days whose rows are in the default partition already: they stay there, pruned by age."""
+
+
+def maintain() -> Maintained:
+    """Make the partitions of the coming days and drop those whose retention is over.
+
+    Needs the tables' owner. Never waits long for a lock, so it may run at any time.
+    """
+    today = run("SELECT (now() AT TIME ZONE 'UTC')::date")[0][0]
+    oldest_kept = today - timedelta(days=outbox_settings().history_days)
+    present = {row[0] for row in run(_PARTITIONS)}
+    result = Maintained()
+    for offset in range(DAYS_AHEAD + 1):
+        day = today + timedelta(days=offset)
+        if name_of(day) not in present:
+            _try(result, result.created, name_of(day), lambda day=day: _create(day))
+    for name in sorted(present):
+        if day_of(name) < oldest_kept:
+            _try(result, result.dropped, name, lambda name=name: run(f'DROP TABLE "{name}"'))
+    result.pruned = _prune_default(oldest_kept)
+    return result
+
+
+def name_of(day: date) -> str:
+    """The name of a day's partition."""
+    return f"outbox_history_p{day:%Y%m%d}"
+
+
+def day_of(name: str) -> date:
+    """The day, in UTC, of a partition by its name."""
+    return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
+
+
+def _create(day: date) -> None:
+    # CREATE, then ATTACH: CREATE ... PARTITION OF would lock the whole history exclusively.
+    name = name_of(day)
+    run(f'CREATE TABLE "{name}" (LIKE outbox_history INCLUDING ALL)')
+    run(
+        f'ALTER TABLE outbox_history ATTACH PARTITION "{name}" '
+        "FOR VALUES FROM (%(start)s) TO (%(end)s)",
+        start=f"{day} 00:00:00+00",
+        end=f"{day + timedelta(days=1)} 00:00:00+00",
+    )
+
+
+def _try(result: Maintained, done: list[str], name: str, act: Callable[[], object]) -> None:
+    alias = outbox_settings().database
+    try:
+        with transaction.atomic(using=alias, durable=True):
+            run("SELECT set_config('lock_timeout', %(limit)s, true)", limit=LOCK_TIMEOUT)
+            act()
+    except Error as error:
+        code = getattr(error.__cause__, "pgcode", None)
+        if code == errorcodes.LOCK_NOT_AVAILABLE:
+            result.postponed.append(name)
+        elif code == errorcodes.CHECK_VIOLATION:
+            result.blocked.append(name)
+        else:
+            raise
+    else:
+        done.append(name)
+
+
+def _prune_default(oldest_kept: date) -> int:
+    pruned = 0
+    with connections[outbox_settings().database].cursor() as cursor:
+        while True:
+            cursor.execute(_PRUNE_DEFAULT, {"before": oldest_kept, "limit": PRUNE_BATCH})
+            pruned += cursor.rowcount
+            if cursor.rowcount < PRUNE_BATCH:
+                return pruned

@@ -1,0 +1,130 @@
+"""Step 2: prepare pending messages and mark them ready, in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from django.db import InterfaceError, OperationalError, transaction
+from psycopg2 import errorcodes
+
+from outbox import backlog, backoff, registry, store
+from outbox.conf import outbox_settings
+from outbox.exceptions import LeaseLost, Permanent
+from outbox.refunds import Refunds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from outbox.message import Message
+
+    PrepareFunction = Callable[[list[Message]], Iterable[Message] | None]
+
+logger = logging.getLogger(__name__)
+
+LOCK_TIMEOUT = "2s"
+WAIT_SECONDS = 1.0
+"""How long a message waits that another transaction is in the way of."""
+DIED_EACH_TIME = "every try ended without a word: the process that prepared it died"
+
+
+_NOBODYS_FAULT = (
+    errorcodes.DEADLOCK_DETECTED,
+    errorcodes.LOCK_NOT_AVAILABLE,
+    errorcodes.SERIALIZATION_FAILURE,
+)
+# Lost or refused connections, a server out of disk or memory, a server shutting down.
+_OUTAGE_CLASSES = ("08", "53", "57P")
+
+
+def nobodys_fault(error: Exception) -> bool:
+    """Whether no message is to blame: the batch lost a race, or the database is away."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    code = getattr(error.__cause__, "pgcode", None)
+    return code is None or code in _NOBODYS_FAULT or code.startswith(_OUTAGE_CLASSES)
+
+
+class Preparer:
+    """Claims pending messages and runs their prepare functions on them, batch by batch."""
+
+    def __init__(self, *, batch_size: int) -> None:
+        self._batch_size = batch_size
+        self._refunds = Refunds()
+
+    def step(self) -> bool:
+        """Prepare one batch, and one suspect by itself. True if there may be more."""
+        self._refunds.settle()
+        fresh, suspect = backlog.any_due_pending()
+        known = registry.prepared_event_types()
+        batch = store.claim_pending(known, limit=self._batch_size) if fresh else []
+        self._work(batch)
+        # One suspect between two batches: what kills its process must not bury its neighbours,
+        # and neither kind may starve the other.
+        alone = store.claim_pending_suspect(known) if suspect else []
+        self._work(alone)
+        return bool(batch or alone)
+
+    def _work(self, claimed: list[Message]) -> None:
+        by_type = sorted(claimed, key=attrgetter("event_type"))
+        groups: dict[PrepareFunction, list[Message]] = {}
+        for event_type, messages in groupby(by_type, key=attrgetter("event_type")):
+            prepare = registry.get(event_type).prepare_function
+            if prepare is not None:
+                groups.setdefault(prepare, []).extend(messages)
+        for prepare, messages in groups.items():
+            self._prepare(prepare, messages)
+
+    def _prepare(self, prepare: PrepareFunction, messages: list[Message]) -> None:
+        """Prepare a group in one transaction, or its halves, each in one of its own.
+
+        Savepoints in one transaction would not do: the locks of the first half would be held
+        while the second takes its own from the start of the order, and two processes deadlock.
+        """
+        if self._gave_up(messages):
+            return
+        try:
+            with transaction.atomic(using=outbox_settings().database, durable=True):
+                self._prepare_locked(prepare, messages)
+        except Exception as error:  # noqa: BLE001 - whatever a prepare function raises
+            if nobodys_fault(error):
+                logger.warning("outbox.prepare.postponed %d messages: %s", len(messages), error)
+                self._refunds.give_back(messages, delay=WAIT_SECONDS)
+            elif len(messages) > 1:
+                middle = len(messages) // 2
+                self._prepare(prepare, messages[:middle])
+                self._prepare(prepare, messages[middle:])
+            else:
+                self._fail(messages[0], error)
+
+    def _prepare_locked(self, prepare: PrepareFunction, messages: list[Message]) -> None:
+        store.run("SELECT set_config('lock_timeout', %(limit)s, true)", limit=LOCK_TIMEOUT)
+        held = store.hold(messages)
+        mine = [message for message in messages if message.id in held]
+        if not mine:
+            return
+        waiting = {message.id for message in prepare(mine) or ()}
+        store.mark_ready([message for message in mine if message.id not in waiting])
+        store.release([m for m in mine if m.id in waiting], delay=WAIT_SECONDS)
+
+    def _gave_up(self, messages: list[Message]) -> bool:
+        """A suspect whose tries are used up, each without a word, is not tried again."""
+        message = messages[0]
+        limit = registry.max_attempts(message.event_type)
+        if not message.suspect or message.attempts <= limit:
+            return False
+        store.fail(message, DIED_EACH_TIME, delay=0, max_attempts=limit)
+        return True
+
+    def _fail(self, message: Message, error: Exception) -> None:
+        limit = 0 if isinstance(error, Permanent) else registry.max_attempts(message.event_type)
+        text = "".join(traceback.format_exception(error))
+        delay = backoff.delay_seconds(message.attempts)
+        try:
+            state = store.fail(message, text, delay=delay, max_attempts=limit)
+        except LeaseLost:
+            return
+        logger.warning("outbox.prepare.failed %s is %s: %s", message.id, state, error)

@@ -1,0 +1,91 @@
+"""The one registry: event type to task, queue, prepare function and policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from outbox.conf import outbox_settings
+from outbox.exceptions import UnknownEventType
+
+if TYPE_CHECKING:
+    from outbox.declaration import Task
+
+_tasks: dict[str, Task[Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedTasks:
+    """What a relay may publish: the registered task names and those under a given prefix."""
+
+    names: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+    def parameters(self) -> dict[str, list[str]]:
+        """As the claims' parameters: names, and LIKE patterns."""
+        escaped = (
+            prefix.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+            for prefix in self.prefixes
+        )
+        return {"tasks": list(self.names), "prefixes": [f"{prefix}%" for prefix in escaped]}
+
+
+def register(task: Task[Any]) -> None:
+    """Enter a task under each of its event types.
+
+    Raises ImproperlyConfigured if another task has one of them: a message has one task.
+    """
+    for event_type in task.event_types:
+        holder = _tasks.get(event_type)
+        if holder is not None and holder.name != task.name:
+            raise ImproperlyConfigured(
+                f"Event type {event_type!r} has two tasks: {holder.name} and {task.name}."
+            )
+        _tasks[event_type] = task
+
+
+def get(event_type: str) -> Task[Any]:
+    """The task of an event type. Raises `UnknownEventType`, naming what is known."""
+    try:
+        return _tasks[event_type]
+    except KeyError:
+        known = ", ".join(sorted(_tasks)) or "none"
+        raise UnknownEventType(
+            f"No task is registered for event type {event_type!r} (registered: {known})."
+        ) from None
+
+
+def find(event_type: str) -> Task[Any] | None:
+    """The task of an event type, or None in a process that does not know it."""
+    return _tasks.get(event_type)
+
+
+def max_attempts(event_type: str) -> int:
+    """How many tries of one step a message gets: its task's own number, or the setting."""
+    task = _tasks.get(event_type)
+    own = task.max_attempts if task else None
+    return own if own is not None else outbox_settings().max_attempts
+
+
+def prepared_event_types() -> list[str]:
+    """The event types that start as pending: this process has their prepare function."""
+    return sorted(name for name, task in _tasks.items() if task.prepare_function is not None)
+
+
+def queues() -> set[str]:
+    """The queues of all registered tasks."""
+    return {task.queue for task in _tasks.values()}
+
+
+def allowed_tasks() -> AllowedTasks:
+    """The task names that a relay may publish."""
+    names = sorted({task.name for task in _tasks.values()})
+    return AllowedTasks(tuple(names), outbox_settings().tasks)
+
+
+def unregister(task: Task[Any]) -> None:
+    """Take a task out again, as tests do with the tasks they declare."""
+    for event_type in task.event_types:
+        _tasks.pop(event_type, None)

@@ -1,0 +1,221 @@
+"""Every statement that `outbox.store` runs on the outbox.
+
+Claims share one shape: pick rows in a MATERIALIZED CTE, then update them. Without the CTE the
+planner may run a subquery with a LIMIT again and update more rows than were asked for. States
+are literals: passed as a parameter, a state loses the partial index under a generic plan. The
+clock is the database's: `now()` in claims, `clock_timestamp()` inside a task, whose transaction
+may have begun long ago.
+"""
+
+from __future__ import annotations
+
+COLUMNS = "id, event_type, task, queue, attempts, sends, lease_token"
+
+_CLAIM = f"""
+WITH due AS MATERIALIZED (
+    {{pick}}
+), claimed AS (
+    UPDATE outbox_message AS m
+    SET lease_token = %(token)s, suspect = true, attempts = m.attempts + 1,
+        sends = m.sends + {{sends}}, started_at = NULL,
+        due_at = now() + make_interval(secs => %(lease)s)
+    FROM due WHERE m.id = due.id
+    RETURNING m.*
+)
+SELECT {COLUMNS}, {{payload}}, {{suspect}} FROM claimed ORDER BY received_at
+"""  # noqa: S608 - built from literals of this module
+
+_LOCK = "FOR NO KEY UPDATE SKIP LOCKED"
+
+
+def _claim_pending(pick: str, *, suspect: bool = False) -> str:
+    return _CLAIM.format(pick=pick, sends=0, payload="payload", suspect=suspect)
+
+
+def _claim_to_send(pick: str, *, suspect: bool = False) -> str:
+    # The relay has no use for payloads, which may be large: the worker reads them from the row.
+    return _CLAIM.format(pick=pick, sends=1, payload="'{}'", suspect=suspect)
+
+
+CLAIM_PENDING = _claim_pending(f"""
+    SELECT id FROM outbox_message
+    WHERE state = 'pending' AND NOT suspect AND due_at <= now()
+      AND event_type = ANY(%(event_types)s)
+    ORDER BY due_at LIMIT %(limit)s {_LOCK}""")
+
+CLAIM_PENDING_SUSPECT = _claim_pending(
+    f"""
+    SELECT id FROM outbox_message
+    WHERE state = 'pending' AND suspect AND due_at <= now()
+      AND event_type = ANY(%(event_types)s)
+    ORDER BY due_at LIMIT 1 {_LOCK}""",
+    suspect=True,
+)
+
+# A list of queues with the room that each has left in its window: one without room is never
+# scanned, so that its backlog costs the others nothing.
+CLAIM_READY = _claim_to_send(f"""
+    SELECT picked.id
+    FROM unnest(%(queues)s::text[], %(rooms)s::int[]) AS open (queue, room)
+    CROSS JOIN LATERAL (
+        SELECT id FROM outbox_message AS r
+        WHERE r.state = 'ready' AND NOT r.suspect AND r.queue = open.queue AND r.due_at <= now()
+          AND (r.task = ANY(%(tasks)s) OR r.task LIKE ANY(%(prefixes)s))
+        ORDER BY r.due_at LIMIT open.room {_LOCK}) AS picked""")
+
+# The receipt did not come in time. The row stays dispatched: it never left the window.
+CLAIM_OVERDUE = _claim_to_send(f"""
+    SELECT picked.id
+    FROM unnest(%(queues)s::text[]) AS open (queue)
+    CROSS JOIN LATERAL (
+        SELECT id FROM outbox_message AS d
+        WHERE d.state = 'dispatched' AND NOT d.suspect AND d.queue = open.queue
+          AND d.due_at <= now()
+          AND (d.task = ANY(%(tasks)s) OR d.task LIKE ANY(%(prefixes)s))
+        ORDER BY d.due_at LIMIT %(limit)s {_LOCK}) AS picked""")
+
+CLAIM_UNSENT_SUSPECT = _claim_to_send(
+    f"""
+    SELECT id FROM outbox_message
+    WHERE state IN ('ready', 'dispatched') AND suspect AND due_at <= now()
+      AND (state = 'dispatched' OR queue = ANY(%(queues)s))
+      AND (task = ANY(%(tasks)s) OR task LIKE ANY(%(prefixes)s))
+    ORDER BY due_at LIMIT 1 {_LOCK}""",
+    suspect=True,
+)
+
+ANY_DUE_PENDING = """
+SELECT EXISTS (SELECT FROM outbox_message
+               WHERE state = 'pending' AND NOT suspect AND due_at <= now()),
+       EXISTS (SELECT FROM outbox_message
+               WHERE state = 'pending' AND suspect AND due_at <= now())
+"""
+
+ANY_DUE_TO_SEND = """
+SELECT EXISTS (SELECT FROM outbox_message
+               WHERE state = 'ready' AND NOT suspect AND due_at <= now()),
+       EXISTS (SELECT FROM outbox_message
+               WHERE state = 'dispatched' AND NOT suspect AND due_at <= now()),
+       EXISTS (SELECT FROM outbox_message
+               WHERE state IN ('ready', 'dispatched') AND suspect AND due_at <= now())
+"""
+
+# A loose index scan: one index probe per queue that has ready rows, however many rows there are.
+READY_QUEUES = """
+WITH RECURSIVE found AS (
+    (SELECT queue FROM outbox_message
+     WHERE state = 'ready' AND NOT suspect ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT queue FROM outbox_message
+            WHERE state = 'ready' AND NOT suspect AND queue > found.queue ORDER BY queue LIMIT 1)
+    FROM found WHERE found.queue IS NOT NULL
+)
+SELECT queue FROM found WHERE queue IS NOT NULL
+"""
+
+IN_FLIGHT = "SELECT queue, count(*) FROM outbox_message WHERE state = 'dispatched' GROUP BY queue"
+
+UNFINISHED_PENDING = """
+SELECT count(*) FROM outbox_message
+WHERE state = 'pending' AND (due_at <= now() OR lease_token IS NOT NULL)
+"""
+
+UNFINISHED_TO_SEND = """
+SELECT count(*) FROM outbox_message
+WHERE state IN ('ready', 'dispatched')
+  AND (due_at <= now() OR (lease_token IS NOT NULL AND started_at IS NULL))
+"""
+
+ADD = """
+INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
+VALUES (%(id)s, %(event_type)s, %(task)s, %(queue)s, %(payload)s, %(state)s,
+        CASE WHEN %(state)s = 'ready' THEN statement_timestamp() END)
+"""
+
+HOLD = """
+SELECT id FROM outbox_message
+WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND state = 'pending'
+ORDER BY id FOR NO KEY UPDATE
+"""
+
+MARK_READY = """
+UPDATE outbox_message
+SET state = 'ready', ready_at = clock_timestamp(), due_at = now(), attempts = 0, sends = 0,
+    lease_token = NULL, suspect = false, last_error = ''
+WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND state = 'pending'
+RETURNING id
+"""
+
+# Rows locked by a worker are skipped: it is about to move or to reschedule them, and the mark
+# would wait for its whole run. The time until the next sending doubles, up to an hour.
+MARK_DISPATCHED = """
+WITH sent AS MATERIALIZED (
+    SELECT id, coalesce(dispatched_at, now()) AS first_sent FROM outbox_message
+    WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND state IN ('ready', 'dispatched')
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE outbox_message AS m
+SET state = 'dispatched', dispatched_at = sent.first_sent,
+    attempts = m.attempts - 1, lease_token = NULL, suspect = false,
+    due_at = now() + least(interval '1 hour',
+        greatest(make_interval(secs => %(redispatch)s), now() - sent.first_sent))
+FROM sent WHERE m.id = sent.id
+RETURNING m.id
+"""
+
+RELEASE = """
+UPDATE outbox_message
+SET lease_token = NULL, suspect = %(suspect)s, attempts = attempts - 1,
+    due_at = now() + make_interval(secs => %(delay)s)
+WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND started_at IS NULL
+RETURNING id
+"""
+
+FAIL = """
+UPDATE outbox_message
+SET state = CASE WHEN attempts >= %(max_attempts)s THEN 'dead'
+                 WHEN state = 'dispatched' THEN 'ready' ELSE state END,
+    suspect = attempts < %(max_attempts)s,
+    lease_token = NULL, last_error = %(error)s,
+    due_at = now() + make_interval(secs => %(delay)s)
+WHERE id = %(id)s AND lease_token = %(token)s AND state IN ('pending', 'ready', 'dispatched')
+  AND started_at IS NULL
+RETURNING state
+"""
+
+REQUEUE = """
+UPDATE outbox_message
+SET state = CASE WHEN ready_at IS NULL THEN 'pending' ELSE 'ready' END,
+    attempts = 0, sends = 0, due_at = now(), dispatched_at = NULL
+WHERE id = ANY(%(ids)s) AND state = 'dead'
+RETURNING id
+"""
+
+COUNTS = """
+SELECT state, count(*), extract(epoch FROM clock_timestamp() - min(received_at))::float8
+FROM outbox_message GROUP BY state
+"""
+
+DONE_EXACT = "SELECT count(*) FROM outbox_history"
+
+# A partition that was never analysed says -1: it counts as what its pages may hold, at a guess.
+DONE_ESTIMATE = """
+SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
+                         ELSE pg_relation_size(c.oid) / 160 END), 0)::bigint
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'outbox_history'::regclass
+"""
+
+LOOK_UP_LIVE = """
+SELECT id, event_type, state, attempts, received_at, ready_at, dispatched_at, NULL::timestamptz
+FROM outbox_message WHERE id = %(id)s
+"""
+
+LOOK_UP_DONE = """
+SELECT id, event_type, 'done', attempts, received_at, ready_at, dispatched_at, done_at
+FROM outbox_history WHERE id = %(id)s
+"""
+
+DEAD_IDS = """
+SELECT id FROM outbox_message WHERE state = 'dead' ORDER BY received_at LIMIT %(limit)s
+"""

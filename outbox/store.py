@@ -1,0 +1,222 @@
+"""The only writer of outbox rows. Every verb is one guarded statement.
+
+A claim and the writes that follow it are fenced by the lease token: whoever lost the row to a
+newer claim changes nothing. A worker's claim is its row lock instead. Verbs on many rows return
+the ids they won; verbs on one row raise `LeaseLost`.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import connections, transaction
+
+from outbox import notifier, statements, task_statements
+from outbox.conf import outbox_settings
+from outbox.exceptions import LeaseLost
+from outbox.message import Message, Taken
+from outbox.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from outbox.registry import AllowedTasks
+
+PENDING_CHANNEL = "outbox_pending"
+READY_CHANNEL = "outbox_ready"
+
+
+def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    """Run one statement on the outbox's database and return its rows."""
+    with connections[outbox_settings().database].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def to_message(row: Sequence[Any]) -> Message:
+    """A message from a row of `statements.COLUMNS`, its payload and whether it is a suspect."""
+    *columns, payload, suspect = row
+    return Message(*columns[:4], json.loads(payload), *columns[4:], suspect=suspect)
+
+
+def add(event_type: str, task: str, queue: str, payload: str, *, state: State) -> Message:
+    """Insert a message, pending or ready. `payload` is a JSON object, already checked.
+
+    The caller has made sure of a transaction. A wake-up follows its commit: never part of it,
+    since a NOTIFY takes a lock that all committing transactions share.
+    """
+    message = Message(uuid.uuid4(), event_type, task, queue, json.loads(payload))
+    run(
+        statements.ADD,
+        id=message.id,
+        event_type=event_type,
+        task=task,
+        queue=queue,
+        payload=payload,
+        state=state.value,
+    )
+    channel = PENDING_CHANNEL if state is State.PENDING else READY_CHANNEL
+    transaction.on_commit(lambda: notifier.wake(channel), using=outbox_settings().database)
+    return message
+
+
+def _claim(statement: str, **parameters: Any) -> list[Message]:
+    lease = outbox_settings().lease_seconds
+    rows = run(statement, token=uuid.uuid4(), lease=lease, **parameters)
+    return [to_message(row) for row in rows]
+
+
+def claim_pending(event_types: Sequence[str], *, limit: int) -> list[Message]:
+    """Claim due messages that are owed their preparation, of the types given."""
+    return _claim(statements.CLAIM_PENDING, event_types=list(event_types), limit=limit)
+
+
+def claim_pending_suspect(event_types: Sequence[str]) -> list[Message]:
+    """Claim one pending message whose last claim did not end well, if any is due."""
+    return _claim(statements.CLAIM_PENDING_SUSPECT, event_types=list(event_types))
+
+
+def claim_ready(rooms: Mapping[str, int], allowed: AllowedTasks) -> list[Message]:
+    """Claim due messages to send: at most its room per queue, of the allowed tasks only."""
+    return _claim(
+        statements.CLAIM_READY,
+        queues=list(rooms),
+        rooms=list(rooms.values()),
+        **allowed.parameters(),
+    )
+
+
+def claim_overdue(queues: Sequence[str], allowed: AllowedTasks, *, limit: int) -> list[Message]:
+    """Claim dispatched messages whose receipt is overdue, at most `limit` per queue."""
+    return _claim(
+        statements.CLAIM_OVERDUE, queues=list(queues), limit=limit, **allowed.parameters()
+    )
+
+
+def claim_unsent_suspect(queues: Sequence[str], allowed: AllowedTasks) -> list[Message]:
+    """Claim one message to send whose last claim did not end well; `queues` have room left."""
+    return _claim(statements.CLAIM_UNSENT_SUSPECT, queues=list(queues), **allowed.parameters())
+
+
+def hold(messages: Sequence[Message]) -> set[UUID]:
+    """Lock the pending rows that are still ours, for the rest of the transaction.
+
+    What has been lost leaves the batch here, so that `mark_ready` at the end cannot lose any.
+    """
+    return _fenced(statements.HOLD, messages)
+
+
+def mark_ready(messages: Sequence[Message]) -> set[UUID]:
+    """Pending to ready, in the transaction that did the preparation."""
+    won = _fenced(statements.MARK_READY, messages)
+    if won:
+        run("SELECT pg_notify(%(channel)s, '')", channel=READY_CHANNEL)  # once per batch
+    return won
+
+
+def mark_dispatched(messages: Sequence[Message]) -> set[UUID]:
+    """Ready (or dispatched, sent again) to dispatched: the broker has confirmed it."""
+    return _fenced(
+        statements.MARK_DISPATCHED, messages, redispatch=outbox_settings().redispatch_seconds
+    )
+
+
+def release(messages: Sequence[Message], *, delay: float = 0.0) -> set[UUID]:
+    """Give claims back unspent: refunded, and due again after `delay` seconds."""
+    suspect = any(message.suspect for message in messages)
+    return _fenced(statements.RELEASE, messages, delay=delay, suspect=suspect)
+
+
+def _fenced(statement: str, messages: Sequence[Message], **parameters: Any) -> set[UUID]:
+    """Run a statement for the messages of one claim or several, each under its own token."""
+    by_token: dict[UUID | None, list[UUID]] = {}
+    for message in messages:
+        by_token.setdefault(message.lease_token, []).append(message.id)
+    won: set[UUID] = set()
+    for token, ids in by_token.items():
+        won.update(row[0] for row in run(statement, ids=ids, token=token, **parameters))
+    return won
+
+
+def fail(message: Message, error: str, *, delay: float, max_attempts: int) -> State:
+    """A claim ended in an error: due again after `delay` seconds, or dead after `max_attempts`.
+
+    With `max_attempts=0` it is dead at once. Raises `LeaseLost` if another has claimed it since.
+    """
+    rows = run(
+        statements.FAIL,
+        id=message.id,
+        token=message.lease_token,
+        error=printable(error),
+        delay=delay,
+        max_attempts=max_attempts,
+    )
+    return State(_single(rows, message)[0])
+
+
+def lock(message_id: UUID) -> Taken | None:
+    """A worker takes the live row for its transaction; None when it is gone: done already.
+
+    Waits for the short locks of a claim or a mark, as long as the session's `lock_timeout`.
+    """
+    rows = run(task_statements.LOCK, id=message_id)
+    if not rows:
+        return None
+    *columns, state, stale, running, now = rows[0]
+    return Taken(to_message([*columns, False]), State(state), stale, running, now)
+
+
+def begin_try(message: Message, *, token: UUID | None, seconds: float) -> int:
+    """A worker counts its try before the body runs and returns the tries so far.
+
+    With a token it also takes a lease of `seconds`, for a body that runs without a transaction.
+    Without one, `seconds` is the time until the message is sent again.
+    """
+    rows = run(task_statements.BEGIN_TRY, id=message.id, token=token, seconds=seconds)
+    return int(_single(rows, message)[0])
+
+
+def fail_try(
+    message: Message, error: str, *, counted: bool, token: UUID | None, delay: float, limit: int
+) -> State:
+    """A task failed: ready again after `delay` seconds, or dead after `limit` tries.
+
+    `counted` says that `begin_try` has counted this try. Its lease is cleared, so that the
+    relay's late mark loses.
+    """
+    rows = run(
+        task_statements.FAIL_TRY,
+        id=message.id,
+        token=token,
+        error=printable(error),
+        counted=counted,
+        delay=delay,
+        max_attempts=limit,
+    )
+    return State(_single(rows, message)[0])
+
+
+def complete(message: Message, *, token: UUID | None, taken_at: datetime) -> None:
+    """A task is done: its row leaves for the history, in the task's own transaction."""
+    rows = run(task_statements.COMPLETE, id=message.id, token=token, taken_at=taken_at)
+    _single(rows, message)
+
+
+def requeue(ids: Sequence[UUID]) -> set[UUID]:
+    """Dead to pending or ready, whichever step it died in, with a fresh count of attempts."""
+    return {row[0] for row in run(statements.REQUEUE, ids=list(ids))}
+
+
+def _single(rows: list[tuple[Any, ...]], message: Message) -> tuple[Any, ...]:
+    if not rows:
+        raise LeaseLost(f"message {message.id} was taken by another process meanwhile")
+    return rows[0]
+
+
+def printable(error: str) -> str:
+    """The error as PostgreSQL can store it: no NUL, never empty, its last 4,000 characters."""
+    return error.replace("\x00", "\\x00")[-4000:] or "failed without a message"

@@ -1,0 +1,59 @@
+"""The statements that a worker runs on its message, under the row lock that is its claim."""
+
+from __future__ import annotations
+
+from outbox.statements import COLUMNS
+
+# `stale`: a retry waits, and this is an old copy that the broker still had.
+# `running`: a worker runs it without a transaction, under a lease of its own.
+LOCK = f"""
+SELECT {COLUMNS}, payload, state,
+       state = 'ready' AND lease_token IS NULL AND due_at > clock_timestamp() AS stale,
+       started_at IS NOT NULL AND due_at > clock_timestamp() AS running,
+       clock_timestamp()
+FROM outbox_message WHERE id = %(id)s FOR UPDATE
+"""  # noqa: S608 - built from literals
+
+# A try that a worker began. While the relay's claim is still on the row, that claim has counted
+# this try already; the worker takes the row over, so that the relay's late mark loses.
+BEGIN_TRY = """
+UPDATE outbox_message
+SET state = 'dispatched', dispatched_at = coalesce(dispatched_at, clock_timestamp()),
+    attempts = attempts + (lease_token IS NULL OR started_at IS NOT NULL)::int,
+    lease_token = %(token)s::uuid, suspect = %(token)s::uuid IS NOT NULL,
+    started_at = CASE WHEN %(token)s::uuid IS NOT NULL THEN clock_timestamp() END,
+    due_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+WHERE id = %(id)s AND state IN ('ready', 'dispatched')
+RETURNING attempts
+"""
+
+# `counted`: BEGIN_TRY has counted this try. If not, the relay's claim has, while it lasts.
+FAIL_TRY = """
+UPDATE outbox_message
+SET state = CASE WHEN tried.n >= %(max_attempts)s THEN 'dead' ELSE 'ready' END,
+    attempts = tried.n, lease_token = NULL, suspect = false, started_at = NULL,
+    dispatched_at = NULL, last_error = %(error)s,
+    due_at = clock_timestamp() + make_interval(secs => %(delay)s)
+FROM (SELECT id AS tried_id,
+             attempts + (NOT %(counted)s AND lease_token IS NULL)::int AS n
+      FROM outbox_message WHERE id = %(id)s) AS tried
+WHERE id = tried_id AND state IN ('ready', 'dispatched')
+  AND (%(token)s::uuid IS NULL OR lease_token = %(token)s::uuid)
+RETURNING state
+"""
+
+# One statement moves the row, so that it is always in exactly one of the two tables.
+COMPLETE = """
+WITH done AS (
+    DELETE FROM outbox_message
+    WHERE id = %(id)s AND state IN ('ready', 'dispatched')
+      AND (%(token)s::uuid IS NULL OR lease_token = %(token)s::uuid)
+    RETURNING *
+)
+INSERT INTO outbox_history (id, event_type, task, queue, attempts, sends,
+                            received_at, ready_at, dispatched_at, done_at)
+SELECT id, event_type, task, queue, attempts, sends, received_at, ready_at,
+       coalesce(dispatched_at, %(taken_at)s), clock_timestamp()
+FROM done
+RETURNING id
+"""

@@ -1,0 +1,125 @@
+"""Step 3: claim messages, publish them, mark those that the broker confirmed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from outbox import backlog, backoff, registry, store, systemd
+from outbox.exceptions import LeaseLost
+from outbox.refunds import Refunds
+from relay.window import Window
+
+if TYPE_CHECKING:
+    from outbox.message import Message
+    from relay.publisher import Outcome, Publisher
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 15.0
+DIED_EACH_TIME = "every try ended without a word: the process that took it died"
+
+
+class Dispatcher:
+    """Claims, publishes, marks. No transaction is open while it talks to the broker."""
+
+    def __init__(self, publisher: Publisher, *, batch_size: int) -> None:
+        self._publisher = publisher
+        self._batch_size = batch_size
+        self._window = Window()
+        self._refunds = Refunds()
+        self._confirmed: list[Message] = []
+        self._pause_seconds = 0.0
+        self._resume_at = 0.0
+
+    def step(self) -> bool:
+        """Send a batch of each kind that is due, and one suspect by itself. True if any was."""
+        self._settle()
+        if time.monotonic() < self._resume_at:
+            return False
+        ready, overdue, suspect = backlog.any_due_to_send()
+        if not (ready or overdue or suspect):
+            return False
+        self._window.measure()
+        allowed = registry.allowed_tasks()
+        sent = False
+        if ready and (rooms := self._window.rooms(self._batch_size)):
+            sent |= self._send(store.claim_ready(rooms, allowed), entering=True)
+        if overdue:
+            queues = self._window.queues()
+            sent |= self._send(store.claim_overdue(queues, allowed, limit=self._batch_size))
+        if suspect:
+            # One between two batches: what kills a relay must not bury its neighbours.
+            open_queues = list(self._window.rooms(1))
+            sent |= self._send(store.claim_unsent_suspect(open_queues, allowed))
+        return sent
+
+    def _settle(self) -> None:
+        """Write what a lost database connection left unwritten; the lease guards late writes."""
+        if self._confirmed:
+            store.mark_dispatched(self._confirmed)
+            self._confirmed = []
+        self._refunds.settle()
+
+    def _send(self, claimed: list[Message], *, entering: bool = False) -> bool:
+        """Publish claimed messages, in batches. False if the broker is away or none was claimed."""
+        left = [message for message in claimed if not self._gave_up(message)]
+        try:
+            while left:
+                batch, left = left[: self._batch_size], left[self._batch_size :]
+                outcome = self._publish(batch, entering=entering)
+                if outcome.outage is not None:
+                    self._pause(outcome.outage)
+                    return False
+                self._resume()
+        finally:
+            self._refunds.owe(left)
+        return bool(claimed)
+
+    def _publish(self, batch: list[Message], *, entering: bool) -> Outcome:
+        outcome = self._publisher.publish(batch)
+        self._confirmed = [message for message in batch if message.id in outcome.confirmed]
+        if entering:
+            self._window.sent(self._confirmed)
+        # Nobody's fault: what an outage kept from being sent is given back with its attempt.
+        settled = outcome.confirmed | outcome.refused.keys()
+        self._refunds.owe([message for message in batch if message.id not in settled])
+        self._settle()
+        for message in batch:
+            if message.id in outcome.refused:
+                self._fail(message, outcome.refused[message.id])
+        return outcome
+
+    def _gave_up(self, message: Message) -> bool:
+        """A suspect whose tries are used up, each without a word, is not sent again."""
+        limit = registry.max_attempts(message.event_type)
+        if message.attempts <= limit:
+            return False
+        self._fail(message, DIED_EACH_TIME)
+        return True
+
+    def _fail(self, message: Message, reason: str) -> None:
+        delay = backoff.delay_seconds(message.attempts)
+        limit = registry.max_attempts(message.event_type)
+        try:
+            state = store.fail(message, reason, delay=delay, max_attempts=limit)
+        except LeaseLost:
+            return  # the relay that has it now will say what becomes of it
+        logger.warning("relay.refused %s is %s: %s", message.id, state, reason)
+
+    def _pause(self, outage: str) -> None:
+        if not self._pause_seconds:
+            logger.error("relay.outage the broker is away: %s", outage)
+        self._pause_seconds = min(
+            LONGEST_PAUSE_SECONDS, self._pause_seconds * 2 or FIRST_PAUSE_SECONDS
+        )
+        self._resume_at = time.monotonic() + self._pause_seconds
+        systemd.notify(f"STATUS=the broker is away, trying again: {outage}"[:200])
+
+    def _resume(self) -> None:
+        if self._pause_seconds:
+            logger.warning("relay.recovered the broker is back")
+            systemd.notify("STATUS=sending")
+        self._pause_seconds = 0.0

@@ -1,0 +1,164 @@
+"""A line to an AMQP broker: one connection, one channel with publisher confirms."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import takewhile
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import amqp
+from amqp import spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kombu import Exchange, Queue
+
+    from relay.envelope import Envelope
+    from relay.outcome import Outcome
+    from relay.wire import Wire
+
+# Messages written in one piece, and at most unconfirmed at a time. Whatever the broker can have
+# to say about so many fits into the sockets' buffers, so it never stops reading for want of a
+# reader while we write.
+PIECE = 64
+WINDOW = 256
+
+
+# A lost connection may also show in py-amqp as a missing attribute or channel.
+FAULTS = (OSError, amqp.AMQPError, AttributeError, KeyError)
+
+
+class ChannelClosed(Exception):
+    """The broker closed the channel because of a message that was sent on it."""
+
+    def __init__(self, reason: str, *, declared_anew: bool) -> None:
+        super().__init__(reason)
+        self.declared_anew = declared_anew
+        """All queues of the messages were declared right before, so none had vanished."""
+
+
+class Line:
+    """Publishes pipelined and matches the confirms by delivery tag.
+
+    py-amqp's `basic_publish_confirm` is not used: it waits for each message by itself, and
+    takes any ack for the one it waits for.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self._channel: Any = wire.channel()
+        self._channel.events["basic_ack"].add(self._on_ack)
+        self._channel.events["basic_nack"].add(self._on_nack)
+        self._channel.events["basic_return"].add(self._on_return)
+        self._declared: set[Queue | Exchange] = set()
+        self._confirm_mode()
+
+    def _confirm_mode(self) -> None:
+        self._channel.confirm_select()
+        self._tag = 0
+        self._unconfirmed: dict[int, Envelope] = {}  # by delivery tag, ascending
+        self._returned: dict[str, str] = {}
+
+    def send(self, envelopes: Sequence[Envelope], outcome: Outcome) -> None:
+        """Publish all and wait until each is confirmed or refused.
+
+        Raises ChannelClosed; Blocked, OSError or an AMQP error when the line is dead.
+        """
+        self._outcome = outcome
+        self._declared = {each for each in self._declared if each.can_cache_declaration}
+        known = frozenset(self._declared)
+        ready = self._declare(envelopes)
+        try:
+            for start in range(0, len(ready), PIECE):
+                self._write(ready[start : start + PIECE])
+                while self.wire.readable() or len(self._unconfirmed) > WINDOW - PIECE:
+                    self.wire.drain_events()
+            while self._unconfirmed:
+                self.wire.drain_events()
+        except amqp.ChannelError as exc:
+            # An exchange may have been deleted since it was declared: declare all again.
+            self._declared.clear()
+            self._confirm_mode()  # py-amqp has opened the channel again
+            anew = not any(entity in known for each in ready for entity in each.declare)
+            raise ChannelClosed(str(exc), declared_anew=anew) from exc
+
+    def _declare(self, envelopes: Sequence[Envelope]) -> list[Envelope]:
+        """Declare what is not known to exist; a message whose queue cannot be is refused.
+
+        Before anything is published, so that the channel it costs carries no other message.
+        """
+        failed: dict[Queue | Exchange, str] = {}
+        for entity in dict.fromkeys(entity for each in envelopes for entity in each.declare):
+            if entity in self._declared:
+                continue
+            try:
+                entity.bind(self._channel).declare(channel=self._channel)
+            except amqp.ChannelError as exc:
+                failed[entity] = str(exc)
+                self._confirm_mode()
+            else:
+                self._declared.add(entity)
+        ready = []
+        for envelope in envelopes:
+            reason = next((failed[each] for each in envelope.declare if each in failed), None)
+            if reason is None:
+                ready.append(envelope)
+            else:
+                self._outcome.refused[envelope.id] = reason
+        return ready
+
+    def _write(self, envelopes: Sequence[Envelope]) -> None:
+        with self.wire.held() as data:
+            for envelope in envelopes:
+                before = len(data)
+                try:
+                    self._channel.send_method(
+                        spec.Basic.Publish,
+                        "Bssbb",  # reserved, exchange, routing key, mandatory, immediate
+                        (0, envelope.exchange, envelope.routing_key, True, False),
+                        envelope.content,
+                    )
+                except amqp.RecoverableConnectionError:
+                    raise
+                except Exception as exc:  # nothing is sent in here: the message is at fault
+                    del data[before:]
+                    self._outcome.refused[envelope.id] = f"cannot be encoded for AMQP: {exc!r}"
+                else:
+                    self._tag += 1
+                    self._unconfirmed[self._tag] = envelope
+
+    def _resolved(self, tag: int, multiple: bool) -> Iterable[Envelope]:
+        if not multiple:
+            envelope = self._unconfirmed.pop(tag, None)
+            return () if envelope is None else (envelope,)
+        tags = list(takewhile(lambda each: each <= tag, self._unconfirmed))
+        return [self._unconfirmed.pop(each) for each in tags]
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        for envelope in self._resolved(tag, multiple):
+            reason = self._returned.pop(envelope.key, None)
+            if reason is None:
+                self._outcome.confirmed.add(envelope.id)
+            else:
+                self._outcome.refused[envelope.id] = reason
+                # The queue may have been deleted: the next try declares it again.
+                self._declared.difference_update(envelope.declare)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        for envelope in self._resolved(tag, multiple):
+            self._returned.pop(envelope.key, None)
+            self._outcome.refused[envelope.id] = "the broker did not take it (basic.nack)"
+
+    def _on_return(self, exc: Exception, exchange: str, routing_key: str, message: Any) -> None:
+        """The return of an unroutable message comes before its ack."""
+        key = str(message.properties.get("correlation_id"))
+        self._returned[key] = f"unroutable ({exchange!r}, {routing_key!r}): {exc}"
+
+    def close(self, patience: float) -> None:
+        """Say goodbye, for at most `patience` seconds."""
+        self.wire.deadline = monotonic() + patience
+        with suppress(*FAULTS):
+            self.wire.close()
+        self.wire.abandon()

@@ -1,0 +1,27 @@
+"""`manage.py relay`: step 3, from ready to dispatched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import celery
+
+from outbox import backlog, store
+from outbox.conf import outbox_settings
+from outbox.management.polling import PollingCommand
+from relay.dispatcher import Dispatcher
+from relay.publisher import Publisher
+
+
+class Command(PollingCommand):
+    help = "Send ready messages to the broker as Celery tasks, until SIGTERM or SIGINT."
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        publisher = Publisher(celery.current_app, deadline=outbox_settings().publish_seconds)
+        dispatcher = Dispatcher(publisher, batch_size=int(options["batch_size"]))
+        try:
+            self.poll(
+                dispatcher.step, backlog.unfinished_to_send, channel=store.READY_CHANNEL, **options
+            )
+        finally:
+            publisher.close()

@@ -1,0 +1,44 @@
+"""gunicorn's settings: ``gunicorn -c settings/gunicorn.py settings.wsgi``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from settings import env
+
+# Read by the workers' settings: their greenlets share a pool of connections.
+os.environ["DATABASE_POOL"] = "true"
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.production")
+
+try:
+    # Here a mistake stops the server with one message; in a worker it would be a traceback each.
+    env.check("web", production=os.environ["DJANGO_SETTINGS_MODULE"] == "settings.production")
+    bind = f"127.0.0.1:{env.integer('PORT')}"
+    workers = env.integer("WEB_CONCURRENCY")
+except ImproperlyConfigured as mistake:
+    sys.exit(str(mistake))
+
+worker_class = "gevent"
+worker_connections = 1_000
+# A worker reports each second. One that is silent for so long hangs as a whole, whatever its
+# requests do, and is replaced.
+timeout = 30
+# A request holds its answer for a few seconds at most, by the deadlines of pool and statements.
+graceful_timeout = 8
+keepalive = 30
+# The workers report through a file: in memory, so that a busy disk cannot make them look dead.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+# One socket in the home folder for all servers of a user: two of them would fight over it.
+control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Make psycopg2 cooperative: it is C, which monkey-patching does not reach."""
+    from settings.geventpool import wait  # noqa: PLC0415 - not before the worker is patched
+
+    wait.install()

@@ -1,0 +1,231 @@
+"""Every environment variable of the service, declared once: the settings and the docs read this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["text", "url", "integer", "flag", "words"]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable, as it is written, checked and documented."""
+
+    name: str
+    kind: Kind
+    help: str
+    default: str = ""
+    """As it would be written in the environment; empty: none."""
+    minimum: int | None = None
+    maximum: int | None = None
+    secret: bool = False
+    """Its value is never printed, and is better given as a file: `<name>_FILE`."""
+    required_by: frozenset[str] = frozenset()
+    """Kinds of process (`settings/process.py`) that do not start without it."""
+    required_in_production_by: frozenset[str] = frozenset()
+
+
+EVERY_PROCESS: Final = frozenset({"web", "postprocess", "relay", "worker", "command"})
+WEB: Final = frozenset({"web"})
+
+
+def _seconds(name: str, default: int, help: str, maximum: int = 86_400) -> Variable:  # noqa: A002
+    return Variable(name, "integer", help, str(default), minimum=1, maximum=maximum)
+
+
+def _count(
+    name: str,
+    default: int,
+    help: str,  # noqa: A002 - the field's own name
+    *,
+    maximum: int | None = None,
+) -> Variable:
+    return Variable(name, "integer", help, str(default), minimum=1, maximum=maximum)
+
+
+_SERVERS = (
+    Variable(
+        "DATABASE_URL",
+        "url",
+        "The primary, as libpq reads it: `postgresql://user:password@host:5432/name`. A folder of a"
+        " Unix socket is percent-encoded as the host; several hosts are separated by commas, and"
+        " the one that takes writes is used.",
+        secret=True,
+        required_by=EVERY_PROCESS,
+    ),
+    Variable(
+        "DATABASE_REPLICA_URL",
+        "url",
+        "A streaming replica, from which web requests read posts. Without it all reads go to the"
+        " primary.",
+        secret=True,
+    ),
+    Variable(
+        "CELERY_BROKER_URL",
+        "url",
+        "The broker: `amqp://` or `amqps://` (RabbitMQ, recommended), `redis://`, `rediss://`,"
+        " `redis+socket://`, or `filesystem:///folder` for a trial on one machine.",
+        secret=True,
+        required_by=frozenset({"relay", "worker"}),
+    ),
+    _seconds(
+        "DATABASE_CONNECT_TIMEOUT",
+        5,
+        "Seconds in which a connection to PostgreSQL must stand.",
+        maximum=60,
+    ),
+    _count(
+        "DATABASE_POOL_SIZE",
+        10,
+        "Connections to each database that one web process opens at most.",
+        maximum=1_000,
+    ),
+    _seconds(
+        "DATABASE_POOL_TIMEOUT",
+        3,
+        "Seconds that a web request waits for a connection of the pool before it answers 503.",
+        maximum=60,
+    ),
+    Variable(
+        "DATABASE_POOL",
+        "flag",
+        "Pool the connections, for gevent. Set by `settings/gunicorn.py`, never by hand: no other"
+        " process is cooperative.",
+        default="false",
+    ),
+)
+
+_SECRETS = (
+    Variable(
+        "WEBHOOK_SECRETS",
+        "words",
+        "Secrets that may have signed a delivery, newest first, separated by spaces; each is"
+        " `whsec_` and 24 to 64 bytes in base64. None: every delivery is refused.",
+        secret=True,
+        required_in_production_by=WEB,
+    ),
+    Variable(
+        "READ_TOKENS",
+        "words",
+        "Bearer tokens that may read posts, separated by spaces. None: the addresses answer 404.",
+        secret=True,
+    ),
+    Variable(
+        "DJANGO_SECRET_KEY",
+        "text",
+        "Signs the sessions of the admin: 50 random characters or more. Outside production it"
+        " defaults to a random key that lasts as long as the process.",
+        secret=True,
+        required_in_production_by=WEB,
+    ),
+)
+
+_WEB = (
+    Variable(
+        "DJANGO_ALLOWED_HOSTS",
+        "words",
+        "Host names that the service answers to, separated by spaces or commas. Outside production"
+        " the names of this machine's loopback are the default.",
+        required_in_production_by=WEB,
+    ),
+    Variable(
+        "DJANGO_SSL_REDIRECT",
+        "flag",
+        "Production only: send plain HTTP to HTTPS. The proxy in front must be listed in gunicorn's"
+        " `FORWARDED_ALLOW_IPS` (default 127.0.0.1) and set `X-Forwarded-Proto`.",
+        default="true",
+    ),
+    Variable(
+        "DJANGO_HSTS_SECONDS",
+        "integer",
+        "Production only: how long browsers insist on HTTPS for this host; 0 for not at all.",
+        default="3600",
+        minimum=0,
+    ),
+    Variable(
+        "DJANGO_LOG_LEVEL",
+        "text",
+        "What is logged at least: DEBUG, INFO, WARNING or ERROR.",
+        default="INFO",
+    ),
+    Variable(
+        "DJANGO_SETTINGS_MODULE",
+        "text",
+        "`settings.production`; `settings.base` for a trial, `settings.test` for the tests.",
+        default="settings.production",
+    ),
+    Variable(
+        "PORT",
+        "integer",
+        "Port on 127.0.0.1 that the web server listens on.",
+        default="8000",
+        minimum=1,
+        maximum=65_535,
+    ),
+    _count("WEB_CONCURRENCY", 2, "Web processes; about one for each core.", maximum=256),
+)
+
+_OUTBOX = (
+    _seconds(
+        "OUTBOX_LEASE_SECONDS",
+        60,
+        "How long a claim belongs to the process that made it. A process that dies holds its"
+        " messages up by so much.",
+    ),
+    _seconds(
+        "OUTBOX_REDISPATCH_SECONDS",
+        300,
+        "A dispatched message without a receipt is sent again after this time, then twice of it,"
+        " up to an hour. Longer than the longest task.",
+    ),
+    _count("OUTBOX_MAX_ATTEMPTS", 10, "Tries of one step before a message is dead.", maximum=1_000),
+    _count(
+        "OUTBOX_MAX_IN_FLIGHT",
+        10_000,
+        "Dispatched messages of one Celery queue; beyond it the backlog waits in the table.",
+        maximum=10_000_000,
+    ),
+    _count(
+        "OUTBOX_HISTORY_DAYS",
+        14,
+        "Days that done messages stay in the history; at least `WEBHOOK_DEDUPE_DAYS`.",
+        maximum=3_650,
+    ),
+    Variable(
+        "OUTBOX_TASKS",
+        "words",
+        "Prefixes of task names that the relay may publish besides the registered ones.",
+    ),
+)
+
+_WEBHOOK = (
+    _seconds(
+        "WEBHOOK_TOLERANCE_SECONDS",
+        300,
+        "How far a delivery's timestamp may be from this machine's clock.",
+    ),
+    _count(
+        "WEBHOOK_MAX_BODY_BYTES",
+        1_048_576,
+        "Size of a delivery's body, at most.",
+        maximum=100 * 1_048_576,
+    ),
+    _count(
+        "WEBHOOK_DEDUPE_DAYS",
+        7,
+        "Days that a delivery's id is remembered; longer than the sender tries again.",
+        maximum=3_650,
+    ),
+)
+
+SECTIONS: Final[dict[str, tuple[Variable, ...]]] = {
+    "Servers": _SERVERS,
+    "Secrets": _SECRETS,
+    "Web": _WEB,
+    "Outbox": _OUTBOX,
+    "Webhook": _WEBHOOK,
+}
+VARIABLES: Final = {
+    variable.name: variable for section in SECTIONS.values() for variable in section
+}

@@ -1,0 +1,118 @@
+"""Other sessions on the test database, and its outages."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+from django.db import connection
+from psycopg2 import sql
+
+Sql = Callable[..., Any]
+
+
+def parameters(**changes: Any) -> dict[str, Any]:
+    """What libpq needs to reach the server of the test database."""
+    return {**connection.get_connection_params(), **changes}
+
+
+@pytest.fixture
+def connect(transactional_db: None) -> Iterator[Callable[[], Any]]:
+    """Opens further sessions in autocommit on the test database."""
+    with contextlib.ExitStack() as opened:
+
+        def connect() -> Any:
+            raw = psycopg2.connect(**parameters())
+            opened.callback(raw.close)
+            raw.autocommit = True
+            return raw
+
+        yield connect
+
+
+@pytest.fixture
+def listen(connect: Callable[[], Any]) -> Callable[[str], Any]:
+    """Opens a session that listens on a channel."""
+
+    def listen(channel: str) -> Any:
+        raw = connect()
+        raw.cursor().execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        return raw
+
+    return listen
+
+
+@pytest.fixture
+def heard() -> Callable[[Any, float], bool]:
+    """Whether a listening session gets a notification within so many seconds; forgets it then."""
+
+    def heard(raw: Any, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while True:
+            raw.poll()
+            if raw.notifies:
+                raw.notifies.clear()
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            select.select([raw], [], [], left)
+
+    return heard
+
+
+@pytest.fixture
+def maintenance(transactional_db: None) -> Iterator[Sql]:
+    """Runs statements in another database of the server, so that outages do not reach them."""
+    raw = psycopg2.connect(**parameters(dbname="postgres"))
+    raw.autocommit = True
+
+    def run(statement: str, *values: Any) -> Any:
+        with raw.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else None
+
+    yield run
+    raw.close()
+
+
+class Outage:
+    """The database ends all its sessions and takes no new ones until it is over."""
+
+    def __init__(self, run: Sql, database: str) -> None:
+        self._run = run
+        self._database = database
+
+    def begin(self) -> None:
+        self._allow("false")
+        self.end_sessions()
+
+    def end_sessions(self) -> None:
+        self._run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            self._database,
+        )
+
+    def end(self) -> None:
+        self._allow("true")
+
+    def sessions(self) -> int:
+        [[count]] = self._run(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", self._database
+        )
+        return int(count)
+
+    def _allow(self, allowed: str) -> None:
+        self._run(f'ALTER DATABASE "{self._database}" WITH ALLOW_CONNECTIONS {allowed}')
+
+
+@pytest.fixture
+def outage(maintenance: Sql) -> Iterator[Outage]:
+    outage = Outage(maintenance, connection.settings_dict["NAME"])
+    yield outage
+    outage.end()

@@ -1,0 +1,267 @@
+"""What a pool does under stress, told as one JSON object: run with the backend's name.
+
+A process of its own, since monkey-patching cannot be undone. Each scenario has an alias, and so a
+pool, of its own: one that is wedged does not spoil the next.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import gc  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
+
+import django  # noqa: E402
+import gevent  # noqa: E402
+import psycopg2  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.db import connections, transaction  # noqa: E402
+from django.db.utils import Error, OperationalError  # noqa: E402
+from gevent.event import Event  # noqa: E402
+from settings import databases  # noqa: E402
+from settings.geventpool import wait  # noqa: E402
+
+CONNECTIONS = 4
+POOL_TIMEOUT = 0.5
+PATIENCE = 2.0
+"""Seconds after which a wait counts as endless."""
+
+
+def query(alias: str, sql: str = "SELECT 1") -> Any:
+    """One request: borrow, ask, give back."""
+    connection = connections[alias]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()[0]
+    finally:
+        connection.close()
+
+
+def outcome(alias: str, sql: str = "SELECT 1") -> str:
+    try:
+        with gevent.Timeout(PATIENCE):
+            query(alias, sql)
+    except gevent.Timeout:
+        return "endless wait"
+    except Error as error:
+        return f"{type(error).__name__}: {error}".strip()
+    return "ok"
+
+
+def outcomes(requests: int, alias: str, sql: str = "SELECT 1") -> list[str]:
+    greenlets = [gevent.spawn(outcome, alias, sql) for _ in range(requests)]
+    gevent.joinall(greenlets)
+    return [greenlet.value for greenlet in greenlets]
+
+
+def outside(sql: str, *parameters: str) -> Any:
+    """Ask the server on a connection that belongs to no pool."""
+    place = {name: value for name, value in PRIMARY["OPTIONS"].items() if name not in POOL_OPTIONS}
+    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST"}
+    place |= {name: PRIMARY[key] for name, key in names.items()} | {"port": PRIMARY["PORT"]}
+    connection = psycopg2.connect(**{n: v for n, v in place.items() if v != ""})
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.fetchone()[0]
+    finally:
+        connection.close()
+
+
+def backends(alias: str) -> int:
+    return outside(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", name_of(alias)
+    )
+
+
+def terminate(alias: str) -> int:
+    return outside(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
+        name_of(alias),
+    )
+
+
+def cold_start(alias: str) -> dict[str, Any]:
+    burst = gevent.spawn(outcomes, 20, alias, "SELECT pg_sleep(0.05)")
+    most = 0
+    while not burst.ready():
+        most = max(most, backends(alias))
+    return {"most": most, "outcomes": sorted(set(burst.get()))}
+
+
+def exhausted(alias: str) -> dict[str, Any]:
+    enough = Event()
+
+    def hold() -> None:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT 1")
+            enough.wait(10)
+        connections[alias].close()
+
+    holders = [gevent.spawn(hold) for _ in range(CONNECTIONS)]
+    gevent.sleep(0.3)
+    during = outcome(alias)
+    enough.set()
+    gevent.joinall(holders)
+    return {"during": during, "after": outcome(alias)}
+
+
+def terminated(alias: str) -> dict[str, Any]:
+    outcomes(CONNECTIONS, alias)
+    burst = gevent.spawn(outcomes, 20, alias, "SELECT pg_sleep(0.3)")
+    gevent.sleep(0.15)
+    terminate(alias)
+    burst.get()
+    after = outcomes(2 * CONNECTIONS, alias)
+    return {"after": sorted(set(after)), "backends": backends(alias)}
+
+
+def terminated_while_idle(alias: str) -> dict[str, Any]:
+    outcomes(CONNECTIONS, alias, "SELECT pg_sleep(0.05)")
+    terminate(alias)
+    gevent.sleep(0.1)
+    return {"after": sorted(set(outcomes(2 * CONNECTIONS, alias)))}
+
+
+def isolation_level(alias: str) -> dict[str, Any]:
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute("SHOW transaction_isolation")
+        level = cursor.fetchone()[0]
+    connections[alias].close()
+    return {"level": level}
+
+
+def interrupted(alias: str) -> dict[str, Any]:
+    outcomes(CONNECTIONS, alias, "SELECT pg_sleep(0.05)")
+
+    def impatient() -> None:
+        with gevent.Timeout(0.1, False), transaction.atomic(using=alias):
+            query(alias, "SELECT pg_sleep(5)")
+        connections[alias].close()
+
+    gevent.spawn(impatient).join()
+    return {"idle": connections[alias].pool.pool.qsize(), "after": outcome(alias)}
+
+
+def forgotten(alias: str) -> dict[str, Any]:
+    def forget() -> None:
+        connections[alias].cursor().execute("SELECT 1")
+
+    for _ in range(CONNECTIONS):
+        gevent.spawn(forget).join()
+    gc.collect()
+    return {"after": sorted(set(outcomes(CONNECTIONS, alias))), "backends": backends(alias)}
+
+
+def other_database(alias: str) -> dict[str, Any]:
+    with connections[alias]._nodb_cursor() as cursor:
+        cursor.execute("SELECT current_database()")
+        other = cursor.fetchone()[0]
+    return {"other": other, "own": query(alias, "SELECT current_database()") == PRIMARY["NAME"]}
+
+
+def forked(alias: str) -> dict[str, Any]:
+    parent = query(alias, "SELECT pg_backend_pid()")
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, str(query(alias, "SELECT pg_backend_pid()")).encode())
+        os._exit(0)
+    with gevent.Timeout(PATIENCE), open(reader) as pipe:
+        os.close(writer)
+        child = int(pipe.read())
+    os.wait()
+    return {
+        "shared": child == parent,
+        "kept": query(alias, "SELECT pg_backend_pid()") == parent,
+    }
+
+
+def time_zone(alias: str) -> dict[str, Any]:
+    return {"zone": query(alias, "SHOW TimeZone")}
+
+
+def left_open(alias: str) -> dict[str, Any]:
+    connection = connections[alias]
+    connection.set_autocommit(False)
+    connection.cursor().execute("SELECT 1")
+    connection.close()
+    lent = connection.pool.get()
+    state = {"autocommit": lent.autocommit, "status": lent.info.transaction_status}
+    connection.pool.put(lent)
+    return state
+
+
+def unreachable(alias: str) -> dict[str, Any]:
+    # A listener that never answers: libpq alone would wait for it without end.
+    with gevent.socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        place = {"HOST": "127.0.0.1", "PORT": str(silent.getsockname()[1])}
+        connections[alias].settings_dict.update(place)
+        connections[alias].settings_dict["OPTIONS"]["connect_timeout"] = 1
+        return {"during": outcome(alias)}
+
+
+SCENARIOS: list[Callable[[str], dict[str, Any]]] = [
+    cold_start,
+    exhausted,
+    terminated,
+    terminated_while_idle,
+    isolation_level,
+    interrupted,
+    forgotten,
+    other_database,
+    forked,
+    time_zone,
+    left_open,
+    unreachable,
+]
+PRIMARY = databases.primary("web")
+POOL_OPTIONS = {"MAX_CONNS", "POOL_TIMEOUT"}
+
+
+def name_of(alias: str) -> str:
+    return f"pool {os.getpid()} {alias}"
+
+
+def main(engine: str) -> None:
+    stock = not engine.startswith("settings.")
+    options = {**PRIMARY["OPTIONS"], "MAX_CONNS": CONNECTIONS, "POOL_TIMEOUT": POOL_TIMEOUT}
+    if stock:
+        del options["POOL_TIMEOUT"]
+    # A server in another zone than the project's: what the pool forgets to set shows.
+    options["options"] += " -c TimeZone=Asia/Tokyo"
+    aliases = {
+        scenario.__name__: {
+            **PRIMARY,
+            "ENGINE": engine,
+            "OPTIONS": {**options, "application_name": name_of(scenario.__name__)},
+        }
+        for scenario in SCENARIOS
+    }
+    aliases["isolation_level"]["OPTIONS"]["isolation_level"] = 3
+    settings.configure(
+        DATABASES={"default": {**PRIMARY, "ENGINE": engine}, **aliases}, USE_TZ=True, TIME_ZONE="UTC"
+    )
+    django.setup()
+    wait.install()
+    told = {}
+    for scenario in SCENARIOS:
+        try:
+            told[scenario.__name__] = scenario(scenario.__name__)
+        except OperationalError as error:
+            told[scenario.__name__] = {"error": str(error)}
+    print(json.dumps(told), flush=True)
+    # Greenlets of a wedged pool would hold the process open.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
