@@ -21,7 +21,9 @@ class NameAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
     search_fields = ("name",)
     list_display = ("name",)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Name | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(
+        self, _request: HttpRequest, obj: Name | None = None
+    ) -> tuple[str, ...]:
         return ("name",) if obj else ()
 
 
@@ -36,7 +38,7 @@ class PostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = ("source_id", "source_timestamp", "source_event", "deleted_at")
     show_full_result_count = False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, *_: Any, **__: Any) -> bool:
         """Posts come from the source alone."""
         return False
 
@@ -61,15 +63,7 @@ class WebhookDeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     fields = ("webhook_id", "message_id", "received_at")
     show_full_result_count = False
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, *_: Any, **__: Any) -> bool:
         return False
 
-    def has_change_permission(
-        self, request: HttpRequest, obj: WebhookDelivery | None = None
-    ) -> bool:
-        return False
-
-    def has_delete_permission(
-        self, request: HttpRequest, obj: WebhookDelivery | None = None
-    ) -> bool:
-        return False
+    has_change_permission = has_delete_permission = has_add_permission

@@ -9,4 +9,4 @@ class PostsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from app import checks  # noqa: F401, PLC0415 - registers them, once the apps are loaded
+        from app import checks  # noqa: F401 - registers them, once the apps are loaded

@@ -5,31 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core import checks
 
 from app.signature import MalformedSecret, decode_secret
 
 
-@register(Tags.security)
-def check_webhook_secrets(**_: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security)
+def check_webhook_secrets(**_: Any) -> list[checks.CheckMessage]:
     """Secrets that cannot be used, or none at all."""
     secrets = settings.WEBHOOK_SECRETS
     if not secrets:
         return [
-            Warning(
+            checks.Warning(
                 "WEBHOOK_SECRETS is empty: every delivery will be refused with 401.",
                 hint="Set it to the sender's secrets, space-separated, newest first: "
                 "whsec_ and the base64 of 24 to 64 random bytes.",
                 id="app.W001",
             )
         ]
-    faults: list[CheckMessage] = []
+    faults: list[checks.CheckMessage] = []
     for number, secret in enumerate(secrets, start=1):
         try:
             decode_secret(secret)
         except MalformedSecret as error:
             faults.append(
-                Error(
+                checks.Error(
                     f"Secret {number} of {len(secrets)} in WEBHOOK_SECRETS cannot be used: "
                     f"{error}.",
                     hint="A secret is whsec_ and the base64 of 24 to 64 random bytes; copy it "
@@ -40,11 +40,11 @@ def check_webhook_secrets(**_: Any) -> list[CheckMessage]:
     return faults
 
 
-@register(Tags.security)
-def check_webhook_limits(**_: Any) -> list[CheckMessage]:
+@checks.register(checks.Tags.security)
+def check_webhook_limits(**_: Any) -> list[checks.CheckMessage]:
     """Limits that would refuse everything, or nothing."""
     return [
-        Error(
+        checks.Error(
             f"{name} is {getattr(settings, name)!r}, which is not a number above 0.",
             hint=f"Leave {name} out to take its default.",
             id="app.E002",

@@ -38,7 +38,7 @@ FIND_DELIVERY = "SELECT digest, message_id FROM app_delivery WHERE webhook_id = 
 TRIES = 3
 
 
-class OtherBody(Exception):  # noqa: N818 - the caller's conflict, not a fault of ours
+class OtherBody(Exception):
     """The webhook-id was accepted before, with another body."""
 
 

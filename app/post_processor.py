@@ -81,9 +81,10 @@ def _hold(source_ids: Iterable[str]) -> dict[str, _Held]:
     )
     held = {
         source_id: _Held(
-            pk, at and version(at, deleted=deleted_at is not None, webhook_id=webhook_id)
+            pk,
+            None if at is None else version(at, deleted=deleted_at is not None, webhook_id=event),
         )
-        for source_id, pk, at, deleted_at, webhook_id in rows
+        for source_id, pk, at, deleted_at, event in rows
     }
     if missing := [source_id for source_id in wanted if source_id not in held]:
         inserted = run(INSERT_MISSING, source_ids=missing)

@@ -5,6 +5,8 @@ order (names sorted, categories before tags), so that two post-processors never 
 in a circle.
 """
 
+# ruff: noqa: S608 - the statements are built from the names in this module alone
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -30,15 +32,25 @@ def _relation(names: str, links: str, column: str) -> Relation:
     # The key share lock is the one that the foreign key takes at commit: taken now, nobody can
     # delete or rename a category between this statement and the relation that needs it.
     return Relation(
-        find=f"SELECT name, id FROM {names} WHERE name = ANY(%(names)s)"
-        " ORDER BY name FOR KEY SHARE",
-        insert=f"INSERT INTO {names} (name) SELECT unnest(%(names)s::text[])"
-        " ON CONFLICT (name) DO NOTHING RETURNING name, id",
-        unlink=f"DELETE FROM {links} AS link WHERE link.post_id = ANY(%(all_posts)s)"
-        " AND NOT EXISTS (SELECT FROM unnest(%(posts)s::bigint[], %(names)s::bigint[])"
-        f" AS wanted (post, name) WHERE (post, name) = (link.post_id, link.{column}))",
-        link=f"INSERT INTO {links} (post_id, {column})"
-        " SELECT * FROM unnest(%(posts)s::bigint[], %(names)s::bigint[]) ON CONFLICT DO NOTHING",
+        find=f"""
+            SELECT name, id FROM {names} WHERE name = ANY(%(names)s) ORDER BY name FOR KEY SHARE
+        """,
+        insert=f"""
+            INSERT INTO {names} (name) SELECT unnest(%(names)s::text[])
+            ON CONFLICT (name) DO NOTHING RETURNING name, id
+        """,
+        unlink=f"""
+            DELETE FROM {links} AS link
+            WHERE link.post_id = ANY(%(all_posts)s) AND NOT EXISTS (
+                SELECT FROM unnest(%(posts)s::bigint[], %(names)s::bigint[]) AS wanted (post, name)
+                WHERE (post, name) = (link.post_id, link.{column})
+            )
+        """,
+        link=f"""
+            INSERT INTO {links} (post_id, {column})
+            SELECT * FROM unnest(%(posts)s::bigint[], %(names)s::bigint[])
+            ON CONFLICT DO NOTHING
+        """,
     )
 
 

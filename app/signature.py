@@ -32,7 +32,7 @@ _ID = re.compile(r"[!-z|~]{1,255}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
-class SignatureRefused(Exception):  # noqa: N818 - a verdict on the sender, not a fault of ours
+class SignatureRefused(Exception):
     """The delivery does not prove that a holder of a secret sent it just now.
 
     `reason` is for the log alone: a caller who learns it could probe for more.

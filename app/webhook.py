@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class _TooLarge(Exception):  # noqa: N818 - becomes an answer, never a traceback
+class _TooLarge(Exception):
     pass
 
 
@@ -132,5 +132,5 @@ def _keys(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
         try:
             keys.append(decode_secret(secret))
         except MalformedSecret as error:
-            logger.error("webhook.secret_unusable: number %d: %s", number, error)
+            logger.error("webhook.secret_unusable: number %d: %s", number, error)  # noqa: TRY400
     return tuple(keys)

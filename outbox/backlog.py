@@ -25,7 +25,7 @@ def any_due_to_send() -> tuple[bool, bool, bool]:
 
 def in_flight() -> dict[str, int]:
     """Dispatched messages by queue."""
-    return dict(run(statements.IN_FLIGHT))  # type: ignore[arg-type]
+    return {row[0]: row[1] for row in run(statements.IN_FLIGHT)}
 
 
 def ready_queues() -> set[str]:

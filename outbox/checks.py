@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, register
+from django.db import connections
 
 from outbox.conf import NAMES, outbox_settings
 
 
-@register(Tags.database)
-def database_is_postgresql(databases: list[str] | None = None, **_: Any) -> list[CheckMessage]:
+@register()
+def database_is_postgresql(**_: Any) -> list[CheckMessage]:
     """The outbox's alias exists and is PostgreSQL."""
     alias = outbox_settings().database
     if alias not in settings.DATABASES:
@@ -22,8 +23,6 @@ def database_is_postgresql(databases: list[str] | None = None, **_: Any) -> list
                 id="outbox.E001",
             )
         ]
-    from django.db import connections  # noqa: PLC0415 - only once the alias is known to exist
-
     if connections[alias].vendor != "postgresql":
         return [
             Error(

@@ -42,7 +42,7 @@ NAMES: frozenset[str] = frozenset(field.name.upper() for field in fields(OutboxS
 def outbox_settings() -> OutboxSettings:
     """Read `settings.OUTBOX`; unknown names are left to the system check, which names them."""
     given: dict[str, Any] = getattr(settings, "OUTBOX", {})
-    known = {
+    known: dict[str, Any] = {
         name.lower(): tuple(value) if isinstance(value, list) else value
         for name, value in given.items()
         if name in NAMES

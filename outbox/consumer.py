@@ -47,7 +47,7 @@ def current_message() -> Message:
     return message
 
 
-class OutboxTask(celery.Task):
+class OutboxTask(celery.Task[Any, Any]):
     """Celery's side of an outbox task: it can be received, not sent."""
 
     def apply_async(self, *_args: Any, **_kwargs: Any) -> Any:
@@ -67,7 +67,7 @@ class OutboxTask(celery.Task):
 def runner(task: Task[Any]) -> Callable[..., str]:
     """The function that Celery runs for a task: consume the message named by the task id."""
 
-    def run(celery_task: celery.Task, *_args: Any, **_kwargs: Any) -> str:
+    def run(celery_task: celery.Task[Any, Any], *_args: Any, **_kwargs: Any) -> str:
         request = celery_task.request
         sends = (getattr(request, "headers", None) or {}).get("outbox")
         if sends is None:

@@ -57,7 +57,7 @@ class Task(Generic[P]):
         queue: str,
         max_attempts: int | None,
         atomic: bool,
-        time_limit: float | None,
+        time_limit: int | None,
     ) -> None:
         self.body = body
         self.event_types = event_types
@@ -127,7 +127,7 @@ def task(
     queue: str = "celery",
     max_attempts: int | None = None,
     atomic: bool = True,
-    time_limit: float | None = None,
+    time_limit: int | None = None,
     **celery_options: Any,
 ) -> Callable[[Callable[P, object]], Task[P]]:
     """Declare a Celery task that is reached through the outbox.
@@ -137,7 +137,7 @@ def task(
     seconds, for a task that talks to the world. Other options are Celery's.
     Raises TypeError, at import, for what cannot work.
     """
-    if not event_types or not all(isinstance(name, str) and name for name in event_types):
+    if not event_types or not all(name for name in event_types):
         raise TypeError('Name the event type: @outbox.task("order.placed").')
     if refused := sorted(_REFUSED_OPTIONS & celery_options.keys()):
         raise TypeError(
@@ -161,18 +161,10 @@ def task(
             time_limit=time_limit,
         )
         registry.register(declared)
-        celery.shared_task(
-            consumer.runner(declared),
-            bind=True,
-            base=consumer.OutboxTask,
-            name=declared.name,
-            queue=queue,
-            acks_late=True,
-            reject_on_worker_lost=False,
-            ignore_result=True,
-            time_limit=time_limit,
-            **celery_options,
-        )
+        options = dict(celery_options, bind=True, base=consumer.OutboxTask, name=declared.name)
+        options |= {"queue": queue, "acks_late": True, "reject_on_worker_lost": False}
+        options |= {"ignore_result": True, "time_limit": time_limit}
+        celery.shared_task(**options)(consumer.runner(declared))
         return declared
 
     return declare

@@ -27,5 +27,5 @@ class LeaseLost(OutboxError):
     """Another process has taken the message since: the write was refused."""
 
 
-class Permanent(OutboxError):  # noqa: N818 - a user raises it like a verdict, not like a fault
+class Permanent(OutboxError):
     """Raise it in a task or a prepare function: trying again is useless, bury the message now."""

@@ -57,7 +57,9 @@ class OutboxMessage(models.Model):
         # generic plan. Each index serves one statement of outbox/statements.py.
         indexes: ClassVar = [
             models.Index(
-                "due_at", name="outbox_pending", condition=Q(state=State.PENDING.value, suspect=False)
+                "due_at",
+                name="outbox_pending",
+                condition=Q(state=State.PENDING.value, suspect=False),
             ),
             models.Index(
                 "queue",
@@ -66,7 +68,10 @@ class OutboxMessage(models.Model):
                 condition=Q(state=State.READY.value, suspect=False),
             ),
             models.Index(
-                "queue", "due_at", name="outbox_dispatched", condition=Q(state=State.DISPATCHED.value)
+                "queue",
+                "due_at",
+                name="outbox_dispatched",
+                condition=Q(state=State.DISPATCHED.value),
             ),
             models.Index(
                 "state",
@@ -104,8 +109,7 @@ class OutboxMessage(models.Model):
             ),
             models.CheckConstraint(
                 name="outbox_running_is_leased",
-                condition=Q(started_at=None)
-                | Q(state__in=_FINISHABLE, lease_token__isnull=False),
+                condition=Q(started_at=None) | Q(state__in=_FINISHABLE, lease_token__isnull=False),
             ),
             models.CheckConstraint(
                 name="outbox_payload_is_object",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import Error, connections, transaction
+from django.db import Error, transaction
 from psycopg2 import errorcodes
 
 from outbox.conf import outbox_settings
@@ -59,10 +60,10 @@ def maintain() -> Maintained:
     for offset in range(DAYS_AHEAD + 1):
         day = today + timedelta(days=offset)
         if name_of(day) not in present:
-            _try(result, result.created, name_of(day), lambda day=day: _create(day))
+            _try(result, result.created, name_of(day), partial(_create, day))
     for name in sorted(present):
         if day_of(name) < oldest_kept:
-            _try(result, result.dropped, name, lambda name=name: run(f'DROP TABLE "{name}"'))
+            _try(result, result.dropped, name, partial(_drop, name))
     result.pruned = _prune_default(oldest_kept)
     return result
 
@@ -74,7 +75,7 @@ def name_of(day: date) -> str:
 
 def day_of(name: str) -> date:
     """The day, in UTC, of a partition by its name."""
-    return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
+    return date.fromisoformat(name[-8:])
 
 
 def _create(day: date) -> None:
@@ -87,6 +88,10 @@ def _create(day: date) -> None:
         start=f"{day} 00:00:00+00",
         end=f"{day + timedelta(days=1)} 00:00:00+00",
     )
+
+
+def _drop(name: str) -> None:
+    run(f'DROP TABLE "{name}"')
 
 
 def _try(result: Maintained, done: list[str], name: str, act: Callable[[], object]) -> None:
@@ -109,9 +114,6 @@ def _try(result: Maintained, done: list[str], name: str, act: Callable[[], objec
 
 def _prune_default(oldest_kept: date) -> int:
     pruned = 0
-    with connections[outbox_settings().database].cursor() as cursor:
-        while True:
-            cursor.execute(_PRUNE_DEFAULT, {"before": oldest_kept, "limit": PRUNE_BATCH})
-            pruned += cursor.rowcount
-            if cursor.rowcount < PRUNE_BATCH:
-                return pruned
+    while batch := len(run(_PRUNE_DEFAULT, before=oldest_kept, limit=PRUNE_BATCH)):
+        pruned += batch
+    return pruned

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import traceback
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -69,12 +67,11 @@ class Preparer:
         return bool(batch or alone)
 
     def _work(self, claimed: list[Message]) -> None:
-        by_type = sorted(claimed, key=attrgetter("event_type"))
         groups: dict[PrepareFunction, list[Message]] = {}
-        for event_type, messages in groupby(by_type, key=attrgetter("event_type")):
-            prepare = registry.get(event_type).prepare_function
+        for message in claimed:
+            prepare = registry.get(message.event_type).prepare_function
             if prepare is not None:
-                groups.setdefault(prepare, []).extend(messages)
+                groups.setdefault(prepare, []).append(message)
         for prepare, messages in groups.items():
             self._prepare(prepare, messages)
 

@@ -24,7 +24,7 @@ _SHOWN_CHARACTERS = 200
 logger = logging.getLogger(__name__)
 
 
-class ReplicaRead(OutboxError):  # noqa: N818 - it names the act, as the setting does
+class ReplicaRead(OutboxError):
     """The replica was read where only the primary may be: its data may be old."""
 
 

@@ -23,7 +23,7 @@ WITH due AS MATERIALIZED (
     RETURNING m.*
 )
 SELECT {COLUMNS}, {{payload}}, {{suspect}} FROM claimed ORDER BY received_at
-"""  # noqa: S608 - built from literals of this module
+"""
 
 _LOCK = "FOR NO KEY UPDATE SKIP LOCKED"
 

@@ -12,6 +12,16 @@ from outbox.store import run
 if TYPE_CHECKING:
     from uuid import UUID
 
+_LOOKED_UP = (
+    "message_id",
+    "event_type",
+    "state",
+    "attempts",
+    "received_at",
+    "ready_at",
+    "dispatched_at",
+    "done_at",
+)
 _TIMES = ("received_at", "ready_at", "dispatched_at", "started_at", "done_at")
 
 
@@ -23,9 +33,7 @@ def lookup(message_id: UUID) -> dict[str, Any] | None:
     for statement in (statements.LOOK_UP_LIVE, statements.LOOK_UP_DONE):
         rows = run(statement, id=message_id)
         if rows:
-            names = ("message_id", "event_type", "state", "attempts", "received_at")
-            names += ("ready_at", "dispatched_at", "done_at")
-            return dict(zip(names, rows[0], strict=True))
+            return dict(zip(_LOOKED_UP, rows[0], strict=True))
     return None
 
 

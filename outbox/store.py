@@ -39,8 +39,9 @@ def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
 
 def to_message(row: Sequence[Any]) -> Message:
     """A message from a row of `statements.COLUMNS`, its payload and whether it is a suspect."""
-    *columns, payload, suspect = row
-    return Message(*columns[:4], json.loads(payload), *columns[4:], suspect=suspect)
+    message_id, event_type, task, queue, attempts, sends, token, payload, suspect = row
+    arguments = json.loads(payload)
+    return Message(message_id, event_type, task, queue, arguments, attempts, sends, token, suspect)
 
 
 def add(event_type: str, task: str, queue: str, payload: str, *, state: State) -> Message:

@@ -12,7 +12,7 @@ SELECT {COLUMNS}, payload, state,
        started_at IS NOT NULL AND due_at > clock_timestamp() AS running,
        clock_timestamp()
 FROM outbox_message WHERE id = %(id)s FOR UPDATE
-"""  # noqa: S608 - built from literals
+"""
 
 # A try that a worker began. While the relay's claim is still on the row, that claim has counted
 # this try already; the worker takes the row over, so that the relay's late mark loses.

@@ -100,9 +100,11 @@ class ConfirmedSender:
         for left in range(brokers, 0, -1):
             share = (deadline - monotonic()) / left
             transport: Any = self._broker.create_transport()
+            if not isinstance(transport, pyamqp.Transport):  # librabbitmq, where it is installed
+                transport = pyamqp.Transport(client=self._broker)
             transport.Connection = partial(Wire, deadline=monotonic() + share)
             try:
-                return Line(transport.establish_connection())
+                return _line(transport.establish_connection())
             except FAULTS as exc:
                 where, reason = self._broker.as_uri(), _reason(exc, deadline)
                 self._broker.maybe_switch_next()
@@ -118,6 +120,14 @@ class ConfirmedSender:
         line, self._line = self._line, None
         if line is not None:
             line.close(GOODBYE_SECONDS)
+
+
+def _line(wire: Wire) -> Line:
+    try:
+        return Line(wire)
+    except BaseException:
+        wire.abandon()
+        raise
 
 
 def _our_fault(exc: BaseException) -> bool:

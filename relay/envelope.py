@@ -29,7 +29,7 @@ def send(app: Celery, producer: Producer, message: Message) -> None:
 
     The options of a task that this process knows (priority, expires, time limits) apply.
     """
-    task = app.tasks.get(message.task)
+    task: Any = app.tasks.get(message.task)
     options = _options_of(task)
     limits = {name: options.pop(name, None) for name in ("time_limit", "soft_time_limit")}
     expires, ignore_result = options.pop("expires", None), options.pop("ignore_result", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import takewhile
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import amqp
 from amqp import spec
@@ -48,7 +48,7 @@ class Line:
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
-        self._channel: Any = wire.channel()
+        self._channel = cast("Any", wire.channel())
         self._channel.events["basic_ack"].add(self._on_ack)
         self._channel.events["basic_nack"].add(self._on_nack)
         self._channel.events["basic_return"].add(self._on_return)

@@ -30,7 +30,7 @@ class Window:
         self._measured_at = float("-inf")
 
     def measure(self) -> None:
-        """Count again if the last count is a second old: what is in flight, and for which queues."""
+        """Count what is in flight, and find the queues, if the last count is a second old."""
         if time.monotonic() - self._measured_at < MEASURE_SECONDS:
             return
         self._in_flight = backlog.in_flight()

@@ -99,7 +99,7 @@ class Wire(pyamqp.Connection):
 
     def abandon(self) -> None:
         """Drop the connection without a word: a polite close waits for a frozen broker."""
-        transport = getattr(self, "_transport", None)
+        transport: Any = getattr(self, "_transport", None)
         with suppress(OSError, AttributeError, ValueError):
             transport.sock.settimeout(0)  # TLS says goodbye, too, and waits for the answer
         with suppress(OSError, AttributeError, ValueError):

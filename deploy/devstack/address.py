@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 import sys
 from dataclasses import dataclass
+
+from deploy.devstack.ports import free_port, is_free
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -23,8 +24,8 @@ class Address:
     """
 
     port: int
-    note: str | None = None
     reservation: socket.socket | None = None
+    note: str | None = None
 
     @property
     def base_url(self) -> str:
@@ -46,38 +47,36 @@ def choose(asked: str | None) -> Address:
         PortTaken: the port asked for is in use or is no port.
     """
     if not asked:
-        try:
-            return _taken(DEFAULT_PORT)
-        except OSError:
-            free = _taken(_free_port())
-            note = f"port {DEFAULT_PORT} is taken, so the web process listens on {free.port}"
-            return Address(free.port, note, free.reservation)
+        usual = _reserved(DEFAULT_PORT)
+        return usual if usual is not None else _another()
     if not asked.isdecimal() or not 0 < int(asked) < 65536:
         raise PortTaken(f"PORT={asked} is not a port: give a number from 1 to 65535")
-    try:
-        return _taken(int(asked))
-    except OSError as error:
-        reason = "it is taken" if error.errno == errno.EADDRINUSE else error.strerror
+    if (found := _reserved(int(asked))) is None:
         raise PortTaken(
-            f"port {asked} on {HOST} cannot be used ({reason}): "
+            f"port {asked} on {HOST} is taken (or not for this user): "
             "give another PORT, or none to have a free one chosen"
-        ) from error
+        )
+    return found
 
 
-def _taken(port: int) -> Address:
-    """Reserve a port that is free now. Raises OSError when it is not."""
-    reservation = _reserve(port)
+def _another() -> Address:
+    while True:
+        port = free_port()
+        if (found := _reserved(port)) is not None:
+            note = f"port {DEFAULT_PORT} is taken, so the web process listens on {port}"
+            return Address(port, found.reservation, note)
+
+
+def _reserved(port: int) -> Address | None:
     try:
-        with socket.socket() as probe:
-            # As a server does it: a port that only waits for old connections to fade is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
-            probe.listen(1)
+        reservation = _reserve(port)
     except OSError:
-        if reservation is not None:
-            reservation.close()
-        raise
-    return Address(port, reservation=reservation)
+        return None
+    if is_free(port):
+        return Address(port, reservation)
+    if reservation is not None:
+        reservation.close()
+    return None
 
 
 def _reserve(port: int) -> socket.socket | None:
@@ -95,9 +94,3 @@ def _reserve(port: int) -> socket.socket | None:
         reservation.close()
         raise
     return reservation
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

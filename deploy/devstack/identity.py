@@ -28,7 +28,7 @@ class Identity:
 
     def can_use(self, program: Path, folder: Path) -> bool:
         """Whether `program` runs and `folder` can be written that way."""
-        test = ["sh", "-c", 'test -w "$1" && exec "$2" --version', "sh", folder, program]
+        test = ["sh", "-c", 'test -w "$1" && exec "$2" --version', "sh", str(folder), str(program)]
         try:
             done = subprocess.run(
                 [*self.prefix, *test],

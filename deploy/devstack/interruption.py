@@ -47,7 +47,7 @@ class Interruption:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, signal.SIG_IGN)
 
-    def _handle(self, signum: int, frame: FrameType | None) -> None:
+    def _handle(self, signum: int, _: FrameType | None) -> None:
         if self._deferring:
             self._pending = signum
         else:

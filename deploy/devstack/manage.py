@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
+import subprocess
 
 from deploy.devstack import application, credentials, run, stack_env
 from deploy.devstack.console import Console
@@ -25,5 +24,6 @@ def main(options: argparse.Namespace) -> int:
         return 1
     kept = credentials.load(options.stack_dir / "secrets.env")
     env = application.environment(servers, kept)
-    os.chdir(application.REPOSITORY)
-    os.execve(sys.executable, application.manage(*options.command), env)
+    # In this terminal and process group: it may ask for a password, and Ctrl-C ends it.
+    argv = application.manage(*options.command)
+    return subprocess.run(argv, env=env, cwd=application.REPOSITORY, check=False).returncode

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from psycopg2 import sql
 
 from deploy.devstack.identity import Identity
 from deploy.devstack.postgres_binaries import Binaries
-from deploy.devstack.process import Process, StartFailed, run
+from deploy.devstack.leftover_servers import end_servers
+from deploy.devstack.process import Process, run
 from deploy.devstack.state import State
 
 ROLE = DATABASE = "pillarbox"
@@ -92,7 +92,11 @@ class Server(Process):
         self.port = 0
 
     def start(self) -> None:
-        end_leftovers(self.data)
+        end_servers(self.data, "postgres")
+        # The pid in it may be a stranger's by now, and PostgreSQL would refuse to start. Only after
+        # the line above: while a child of an earlier server lives, this file protects the data.
+        if Path("/proc/self").exists():
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
         super().start()
 
     def start_and_wait(self) -> None:
@@ -166,8 +170,15 @@ class Primary(Server):
         try:
             for path in (self.data, password_file):
                 os.chown(path, self.installation.identity.owner, -1)
-            who = ["-U", "postgres", "-A", "scram-sha-256", "--pwfile", password_file]
-            arguments = ["-D", self.data, *who, *locale, "--no-instructions"]
+            who: list[str | Path] = [
+                "-U",
+                "postgres",
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                password_file,
+            ]
+            arguments: list[str | Path] = ["-D", self.data, *who, *locale, "--no-instructions"]
             run(self.installation.tool("initdb", *arguments, log=self.name), 120)
         finally:
             password_file.unlink()
@@ -197,34 +208,3 @@ class Primary(Server):
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
             if cursor.fetchone() is None:
                 cursor.execute(f"CREATE DATABASE {DATABASE} OWNER {ROLE}")
-
-
-def end_leftovers(data: Path) -> None:
-    """End what an earlier server left on this data, then remove its pid file.
-
-    The pid in that file may belong to a stranger by now, which makes PostgreSQL refuse to start;
-    but while any process of the earlier server lives, the file must stay: it protects the data.
-    Raises StartFailed when one does not end within 10 s.
-    """
-    if not Path("/proc/self").exists():
-        return
-    began = time.monotonic()
-    while left := _at_work(data):
-        waited = time.monotonic() - began
-        if waited > 10:
-            raise StartFailed(f"processes {left} of an earlier start still use {data}")
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGQUIT if waited < 5 else signal.SIGKILL)
-        time.sleep(0.1)
-    (data / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _at_work(data: Path) -> list[int]:
-    """The pids of the servers and their children on this data: they all stay in its folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (entry / "cwd").samefile(data) and (entry / "comm").read_text() == "postgres\n":
-                found.append(int(entry.name))
-    return found

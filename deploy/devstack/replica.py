@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg2
 
@@ -62,7 +63,7 @@ class Replica(Server):
         self.data.mkdir(mode=0o700)
         self.installation.identity.own(self.data)
         where = ["-h", "127.0.0.1", "-p", str(self._primary.port), "-U", "replicator"]
-        how = ["-D", self.data, "-S", SLOT, "-X", "stream", "-c", "fast"]
+        how: list[str | Path] = ["-D", self.data, "-S", SLOT, "-X", "stream", "-c", "fast"]
         password = self.installation.state.password("replicator")
         run(
             self.installation.tool(
@@ -87,9 +88,11 @@ class Replica(Server):
         return match[1] if match else None
 
     def _is_streaming(self) -> bool:
-        with contextlib.suppress(psycopg2.OperationalError):
-            with contextlib.closing(self.connect()) as connection:
-                cursor = connection.cursor()
-                cursor.execute("SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
-                return cursor.fetchone() is not None
-        return False
+        try:
+            connection = self.connect()
+        except psycopg2.OperationalError:
+            return False
+        with contextlib.closing(connection):
+            cursor = connection.cursor()
+            cursor.execute("SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
+            return cursor.fetchone() is not None

@@ -17,7 +17,7 @@ POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
 
 
-def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+def positive(kind: type[int | float]) -> Callable[[str], float]:
     """An argparse type: a number above zero."""
 
     def parse(text: str) -> float:

@@ -1,8 +1,8 @@
+import uuid
+
 import django.db.models.functions.datetime
 import django.db.models.lookups
-import uuid
 from django.db import migrations, models
-
 
 # Every message is updated a few times and then deleted, so the table is small and its dead tuples
 # are many: vacuum by their number, not by a share of the table, and without pauses. Room is left

@@ -12,9 +12,12 @@ from deploy.devstack import address, leftovers, stack_lock
 
 
 def test_a_stack_directory_serves_one_run_at_a_time(tmp_path: Path) -> None:
-    with stack_lock.held(tmp_path):
-        with pytest.raises(stack_lock.StackInUse, match="STACK_DIR"), stack_lock.held(tmp_path):
-            pass
+    with (
+        stack_lock.held(tmp_path),
+        pytest.raises(stack_lock.StackInUse, match="STACK_DIR"),
+        stack_lock.held(tmp_path),
+    ):
+        pass
     with stack_lock.held(tmp_path):
         pass
 

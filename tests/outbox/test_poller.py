@@ -233,11 +233,10 @@ def test_a_stop_is_heard_in_an_outage(outage: Any, supervisor: Callable[[], list
     assert "READY=1" not in supervisor()
 
 
+@pytest.mark.django_db(transaction=True, databases=["default", "replica"])
 def test_a_server_in_recovery_counts_as_lost(
     settings: LazySettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if "replica" not in settings.DATABASES:
-        pytest.fail("the tests need a replica")
     settings.OUTBOX = {"DATABASE": "replica"}
     steps = Steps()
     poller = Poller("test", steps, interval=LONG, channel=CHANNEL)
@@ -253,11 +252,6 @@ def test_a_server_in_recovery_counts_as_lost(
 
     assert steps.calls == 0
     assert "recovery" in lines(caplog, logging.WARNING)[0]
-
-
-test_a_server_in_recovery_counts_as_lost = pytest.mark.django_db(
-    transaction=True, databases=["default", "replica"]
-)(test_a_server_in_recovery_counts_as_lost)
 
 
 @pytest.mark.parametrize("error", [ValueError, ZeroDivisionError])
@@ -335,32 +329,3 @@ def test_the_watchdog_is_fed_while_steps_have_more_and_while_nothing_happens(
 
     assert fed == [0, 1, 2]
     assert supervisor().count("WATCHDOG=1") >= 5
-
-
-def test_signal_handlers_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-
-    run(Steps(lambda: signalled(signal.SIGTERM), False))
-
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
-
-
-def signalled(number: int) -> bool:
-    os.kill(os.getpid(), number)
-    assert signal.getsignal(signal.SIGTERM) is signal.getsignal(signal.SIGINT) is signal.SIG_DFL
-    return False
-
-
-def test_a_poller_in_a_thread_leaves_signals_alone() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    seen: list[Any] = []
-
-    def looks() -> bool:
-        seen.append(signal.getsignal(signal.SIGTERM))
-        return False
-
-    thread = threading.Thread(target=lambda: run(Steps(looks)))
-    thread.start()
-    thread.join()
-
-    assert seen == [before]
