@@ -162,7 +162,7 @@ def task(
         )
         registry.register(declared)
         options = dict(celery_options, bind=True, base=consumer.OutboxTask, name=declared.name)
-        options |= {"queue": queue, "acks_late": True, "reject_on_worker_lost": False}
+        options |= {"acks_late": True, "reject_on_worker_lost": False}
         options |= {"ignore_result": True, "time_limit": time_limit}
         celery.shared_task(**options)(consumer.runner(declared))
         return declared

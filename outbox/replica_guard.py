@@ -1,7 +1,7 @@
 """A guard on the connection to the replica: it names the reads that no router was asked about.
 
-`.using("replica")`, `refresh_from_db()` and deferred fields of an object that came from the replica
-pass by every router. In a task they would read old data in silence.
+`.using("replica")` passes by every router, and so do generic relations and `get_next_by_...()` of
+an object that came from the replica. In a task they would read old data in silence.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class ReplicaGuard:
             if outbox.replica_guard == "raise":
                 raise ReplicaRead(
                     "The replica may be read only in a web request, outside a transaction, the"
-                    f" admin and outbox.primary(). Read the primary: .using({outbox.database!r}),"
-                    f" refresh_from_db(using={outbox.database!r}). The query: {shown}"
+                    " admin and outbox.primary(). Read the primary instead, for example with"
+                    f" .using({outbox.database!r}). The query: {shown}"
                 )
             self._log(shown)
         return execute(sql, params, many, context)

@@ -19,7 +19,8 @@ class StopSignal:
 
     The handler only sets a flag: nothing may end in the middle of a step. The bytes that the
     interpreter writes to the wake-up socket end a sleep at once, also when the signal comes between
-    the look at the flag and the sleep.
+    the look at the flag and the sleep. Python runs handlers between its own instructions: while a
+    query is under way in libpq, a first and a second signal alike are heard when it returns.
     """
 
     def __init__(self) -> None:

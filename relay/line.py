@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from contextlib import suppress
 from itertools import takewhile
 from time import monotonic
@@ -28,6 +29,8 @@ WINDOW = 256
 
 # A lost connection may also show in py-amqp as a missing attribute or channel.
 FAULTS = (OSError, amqp.AMQPError, AttributeError, KeyError)
+# What py-amqp raises for a name or an argument that AMQP has no way to say.
+UNENCODABLE = (struct.error, TypeError, ValueError, amqp.FrameSyntaxError)
 
 
 class ChannelClosed(Exception):
@@ -98,6 +101,8 @@ class Line:
             except amqp.ChannelError as exc:
                 failed[entity] = str(exc)
                 self._confirm_mode()
+            except UNENCODABLE as exc:
+                failed[entity] = f"cannot be declared: {exc!r}"
             else:
                 self._declared.add(entity)
         ready = []

@@ -46,6 +46,7 @@ class Publisher:
 
     def __init__(self, app: Celery, *, deadline: float) -> None:
         self._deadline = deadline
+        app.finalize(auto=True)  # here its errors are loud; later they would be a message's fault
         transport = app.connection_for_write().transport
         self._sender: Sender
         if getattr(transport, "driver_type", "") == "amqp":

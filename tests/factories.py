@@ -45,6 +45,7 @@ class PostFactory(factory.django.DjangoModelFactory[Post]):
 
     class Meta:
         model = Post
+        skip_postgeneration_save = True
 
     class Params:
         unfilled = factory.Trait(source_timestamp=None, source_event="", title="", body="")

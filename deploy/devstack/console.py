@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ class Console:
         self._stream = stream if stream is not None else sys.stdout
         self._colour = self._stream.isatty() and not os.environ.get("NO_COLOR")
         self._started = time.monotonic()
+        self._lock = threading.Lock()  # the servers are started by threads, and all have a say
 
     @property
     def elapsed(self) -> float:
@@ -33,8 +35,9 @@ class Console:
     def line(self, text: str = "") -> None:
         """Write one line as it is. A reader that has gone away is no reason to stop serving."""
         try:
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            with self._lock:
+                self._stream.write(f"{text}\n")
+                self._stream.flush()
         except (BrokenPipeError, ValueError):
             pass
 

@@ -35,8 +35,8 @@ def load(path: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def _given(name: str, given: Mapping[str, str]) -> str | None:
-    if name in given:
-        return given[name]
+    if value := given.get(name, "").strip():
+        return value
     if file_name := given.get(f"{name}_FILE"):
         return Path(file_name).read_text().strip()
     return None

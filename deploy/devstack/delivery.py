@@ -69,7 +69,7 @@ def sample(webhook_secrets: str) -> Delivery:
 
 def _headers(webhook_secrets: str, body: bytes) -> dict[str, str]:
     webhook_id, timestamp = f"msg_{secrets.token_hex(12)}", int(time.time())
-    newest = (webhook_secrets.split() or [""])[0]
+    newest = (webhook_secrets.replace(",", " ").split() or [""])[0]
     try:
         signature = sign(newest, webhook_id, timestamp, body)
     except MalformedSecret as error:

@@ -87,6 +87,10 @@ def kill_rest(pid: int, started: str | None, mark: str) -> None:
     kill_marked(mark)
 
 
+class Aborted(Exception):
+    """Nothing may be started, since everything is being stopped."""
+
+
 class Guard:
     """The supervisor's end: says what was started and what has ended."""
 
@@ -95,6 +99,7 @@ class Guard:
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, Any]] = {}
         self._child: subprocess.Popen[bytes] | None = None
+        self._aborted = False
 
     @property
     def pid(self) -> int:
@@ -102,7 +107,10 @@ class Guard:
             return self._running().pid
 
     def watch(self, name: str, pid: int, *, stop_signal: int, files: list[Path]) -> None:
-        """If the supervisor dies: `stop_signal` to `pid`, its group killed, `files` removed."""
+        """If the supervisor dies: `stop_signal` to `pid`, its group killed, `files` removed.
+
+        Raises Aborted between `abort()` and `close()`.
+        """
         record = {
             "pid": pid,
             "started": start_time(pid),
@@ -118,9 +126,17 @@ class Guard:
     def forget(self, name: str) -> None:
         self._tell(f"{self.token}/{name}", None)
 
+    def abort(self) -> None:
+        """Stop all that is watched; until `close()`, what is started next is refused."""
+        self._let_go(aborted=True)
+
     def close(self) -> None:
         """Let the guard go; it stops whatever is still watched. Waits for it."""
+        self._let_go(aborted=False)
+
+    def _let_go(self, *, aborted: bool) -> None:
         with self._lock:
+            self._aborted = aborted
             child, self._child, self._known = self._child, None, {}
             if child is not None and child.stdin is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -133,10 +149,14 @@ class Guard:
 
     def _tell(self, key: str, record: dict[str, Any] | None) -> None:
         with self._lock:
+            if self._aborted and record is not None:
+                raise Aborted("everything is being stopped")
             if record is None:
                 self._known.pop(key, None)
             else:
                 self._known[key] = record
+            if record is None and self._child is None:
+                return
             try:
                 self._send(self._running(), key, record)
             except BrokenPipeError:  # somebody killed the guard: another one takes over

@@ -35,6 +35,7 @@ class Identity:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=10,
+                check=False,
                 user=self.uid,
                 group=self.gid,
                 extra_groups=None if self.uid is None else [],
@@ -68,18 +69,20 @@ def _ways() -> Iterator[Identity]:
         yield Identity("as this user", os.geteuid())
         return
     other = _ordinary_user()
+    how = f"as the user {other.pw_name}, as root is refused"
     if unshare := shutil.which("unshare"):
         # Root outside, an ordinary user inside: nothing is given away, nothing needs chown.
         mapping = [f"--map-user={other.pw_uid}", f"--map-group={other.pw_gid}"]
-        yield Identity("as root, in a user namespace", 0, [unshare, "--user", *mapping, "--"])
+        yield Identity(
+            "in a user namespace, as root is refused", 0, [unshare, "--user", *mapping, "--"]
+        )
     if setpriv := shutil.which("setpriv"):
         # Containers often forbid namespaces. This capability opens the folders above, whatever
         # their modes, so that a checkout below a home of mode 700 works too.
         who = [f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups"]
         right = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-        how = f"as the user {other.pw_name}"
         yield Identity(how, other.pw_uid, [setpriv, *who, *right, "--"])
-    yield Identity(f"as the user {other.pw_name}", other.pw_uid, [], other.pw_uid, other.pw_gid)
+    yield Identity(how, other.pw_uid, [], other.pw_uid, other.pw_gid)
 
 
 def _ordinary_user() -> pwd.struct_passwd:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import psycopg2
 from psycopg2 import sql
 
 from deploy.devstack.identity import Identity
-from deploy.devstack.postgres_binaries import Binaries
 from deploy.devstack.leftover_servers import end_servers
+from deploy.devstack.postgres_binaries import Binaries
 from deploy.devstack.process import Process, run
 from deploy.devstack.state import State
 
@@ -150,8 +151,9 @@ class Primary(Server):
     def __init__(self, installation: Installation) -> None:
         super().__init__("postgres", installation)
 
-    def bring_up(self) -> None:
-        if not (self.data / "PG_VERSION").exists():
+    def bring_up(self, say: Callable[[str], None]) -> None:
+        if not (self.data / "postgresql.conf").exists():
+            say("Making the database's folder, once")
             self._make()
         self.installation.identity.own(self.data)
         self.configure()

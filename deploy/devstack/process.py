@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from deploy.devstack.guard import MARK, guard, kill_rest, start_time
+from deploy.devstack.guard import MARK, Aborted, guard, kill_rest, start_time
 
 
 class StartFailed(Exception):
@@ -91,7 +91,12 @@ class Process:
                 raise StartFailed(f"{self.name}: cannot run {self.argv[0]}: {error}") from error
         self._started = start_time(self.pid)
         files = [] if self.pid_file is None else [self.pid_file]
-        guard.watch(self.name, self.pid, stop_signal=self.stop_signal, files=files)
+        try:
+            guard.watch(self.name, self.pid, stop_signal=self.stop_signal, files=files)
+        except Aborted as error:
+            kill_rest(self.pid, self._started, self._mark)
+            self._child.wait(10)
+            raise StartFailed(f"{self.name}: {error}") from error
         self._watched = True
         for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,14 +151,18 @@ class Process:
         self._child.wait(10)
         self._clear()
 
-    def log_tail(self, lines: int = 15) -> str:
-        """The last lines of what it logged since its last start."""
+    def output(self, most: int = 100_000) -> str:
+        """What it logged since its last start, the last `most` bytes of it."""
         if self.log is None or not self.log.exists():
             return ""
         with self.log.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
-            log.seek(max(self._log_start, size - 20_000))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+            log.seek(max(self._log_start, size - most))
+            return log.read().decode(errors="replace")
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines of what it logged since its last start."""
+        return "\n".join(self.output().splitlines()[-lines:])
 
     def complaint(self, reason: str) -> str:
         tail = self.log_tail()

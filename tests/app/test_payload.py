@@ -10,8 +10,8 @@ from app.payload import Event, Invalid, Malformed, parse
 from tests.factories import event
 
 
-def parsed(**data: Any) -> Event:
-    return parse(json.dumps(event(**data)).encode())
+def parsed(source_id: str = "post-1", **data: Any) -> Event:
+    return parse(json.dumps(event("post.created", source_id, **data)).encode())
 
 
 def errors_of(content: Any) -> dict[str, str]:

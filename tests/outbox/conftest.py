@@ -116,3 +116,4 @@ def outage(maintenance: Sql) -> Iterator[Outage]:
     outage = Outage(maintenance, connection.settings_dict["NAME"])
     yield outage
     outage.end()
+    connection.close()  # it may be one of those that the outage ended

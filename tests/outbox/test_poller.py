@@ -64,11 +64,15 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
-    return [line for name, at, line in caplog.record_tuples if name == "outbox.poller" if at == level]
+    return [
+        line for name, at, line in caplog.record_tuples if name == "outbox.poller" if at == level
+    ]
 
 
 @pytest.fixture
-def supervisor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[], list[str]]]:
+def supervisor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[[], list[str]]]:
     """Stands for systemd: gives what it was told so far."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.setblocking(False)

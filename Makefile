@@ -1,0 +1,83 @@
+# Pillarbox. `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STACK_DIR ?= var
+export STACK_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check fix lock lock-check wheel clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/run.installed ## set up and start everything, send a sample delivery, serve until Ctrl-C
+	@exec $(PY) -m deploy.devstack run
+
+test: $(VENV)/dev.installed ## run the tests against servers of their own
+	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/dev.installed ## the same with the long ones
+	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest $(ARGS)
+
+# What production demands, made up: the checks connect to nothing.
+CHECK_ENV = env DJANGO_SETTINGS_MODULE=settings.production \
+  DATABASE_URL=postgresql://127.0.0.1:1/x DATABASE_REPLICA_URL=postgresql://127.0.0.1:1/x \
+  CELERY_BROKER_URL=amqp://127.0.0.1:1 DJANGO_ALLOWED_HOSTS=localhost \
+  DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))') \
+  WEBHOOK_SECRETS=whsec_$$($(PY) -c 'import base64, secrets; print(base64.b64encode(secrets.token_bytes(32)).decode())')
+
+# What production demands, made up: the checks connect to nothing.
+CHECK_ENV = env DJANGO_SETTINGS_MODULE=settings.production \
+  DATABASE_URL=postgresql://127.0.0.1:1/x DATABASE_REPLICA_URL=postgresql://127.0.0.1:1/x \
+  CELERY_BROKER_URL=amqp://127.0.0.1:1 DJANGO_ALLOWED_HOSTS=localhost \
+  DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))') \
+  WEBHOOK_SECRETS=whsec_$$($(PY) -c 'import base64, secrets; print(base64.b64encode(secrets.token_bytes(32)).decode())')
+
+check: $(VENV)/dev.installed ## format, lint, types, import contracts, migrations, system checks
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -c 'from importlinter.cli import lint_imports_command as run; run()'
+	$(CHECK_ENV) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING
+
+fix: $(VENV)/dev.installed ## format, and mend what ruff can mend
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+lock: ## resolve the dependencies again and lock them with hashes (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --extra redis --extra service --extra devstack \
+	  pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --all-extras -c requirements.lock \
+	  pyproject.toml -o requirements-dev.lock
+
+lock-check: $(VENV)/dev.installed ## see that the locks have wheels for every Python and machine
+	@$(PY) -m deploy.lock_check
+
+wheel: $(VENV)/dev.installed ## build the wheel of the library (outbox and relay)
+	$(PY) -m pip wheel -q --no-deps -w dist .
+
+clean: ## remove the environment and everything that the servers stored
+	rm -rf $(VENV) "$(STACK_DIR)" dist build
+
+# The stamp is made last: an installation that was cut off starts again.
+$(VENV)/bin/python:
+	@echo "Making a virtual environment with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Pillarbox needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "python3 -m venv failed. On Debian: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/run.installed: requirements.lock | $(VENV)/bin/python
+	@echo "Installing $$(grep -c '==' requirements.lock) packages, with hashes ..."
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/dev.installed: requirements-dev.lock | $(VENV)/bin/python
+	@echo "Installing $$(grep -c '==' requirements-dev.lock) packages, with hashes ..."
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@ $(VENV)/run.installed

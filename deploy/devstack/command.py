@@ -1,0 +1,76 @@
+"""`exec`: run one command while the servers run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from deploy.devstack import leftovers, stack_lock
+from deploy.devstack.interruption import Interruption, Stopped
+from deploy.devstack.process import Process, StartFailed
+from deploy.devstack.servers import Servers
+
+STOP_SECONDS = 30.0
+"""For the command to end after a signal."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    # A folder of its own, so that tests run while `make run` does.
+    default = Path(os.environ.get("STACK_DIR") or "var") / "exec"
+    parser.add_argument("--stack-dir", type=Path, default=default, metavar="DIR")
+    parser.add_argument("--replica-delay", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("command", nargs="+", metavar="-- CMD ARG")
+
+
+def main(options: argparse.Namespace) -> int:
+    """The command's exit code, 128 + N when signal N ended it or us; 1 without servers."""
+    stack_dir = options.stack_dir.absolute()
+    stack_dir.mkdir(parents=True, exist_ok=True)
+    interruption = Interruption()
+    interruption.install()
+    servers = Servers(
+        stack_dir,
+        broker=os.environ.get("BROKER") or None,
+        replica_delay=options.replica_delay,
+        say=_say,
+    )
+    try:
+        with stack_lock.held(stack_dir):
+            leftovers.wait_for_end(stack_dir / "pids", _say)
+            with servers:
+                for note in servers.notes:
+                    _say(note)
+                code = _run(options.command, {**servers.environment, "STACK_DIR": str(stack_dir)})
+                interruption.ignore()
+                return code
+    except Stopped as stopped:
+        return 128 + stopped.signum
+    except (StartFailed, stack_lock.StackInUse) as error:
+        _say(str(error))
+        return 1
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    process = Process(
+        command[0],
+        command,
+        log=None,
+        env={**os.environ, **environment},
+        # As a terminal does: `make` and shells do not pass signals on to what they run.
+        whole_group=True,
+    )
+    process.start()
+    try:
+        code = process.wait()
+    except Stopped as stopped:
+        process.stop_signal = stopped.signum
+        process.stop(STOP_SECONDS)
+        code = process.wait()
+    return 128 - code if code < 0 else code
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"devstack: {line}\n")
+    sys.stderr.flush()

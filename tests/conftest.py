@@ -1,0 +1,43 @@
+"""What tests of several packages need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import celery
+import pytest
+
+import outbox
+from outbox import registry
+from outbox.declaration import Task
+
+
+class Declare(Protocol):
+    """`outbox.task` for the time of one test."""
+
+    def __call__(
+        self, *event_types: str, **options: Any
+    ) -> Callable[[Callable[..., object]], Task[Any]]: ...
+
+
+@pytest.fixture
+def declare() -> Iterator[Declare]:
+    """Declares outbox tasks as `outbox.task` does, and takes them out again after the test."""
+    declared: list[Task[Any]] = []
+
+    def declare(
+        *event_types: str, **options: Any
+    ) -> Callable[[Callable[..., object]], Task[Any]]:
+        def decorate(body: Callable[..., object]) -> Task[Any]:
+            task = outbox.task(*event_types, **options)(body)
+            declared.append(task)
+            return task
+
+        return decorate
+
+    yield declare
+    for task in declared:
+        registry.unregister(task)
+        # Celery keeps the first task of a name: the next test's would never be reached.
+        celery.current_app.tasks.pop(task.name, None)

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.db import connection, transaction
+
+from outbox import notifier
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(30)]
+
+ROOT = Path(__file__).parents[2]
+Listen = Callable[[str], Any]
+Heard = Callable[[Any, float], bool]
+
+
+@pytest.fixture(autouse=True)
+def _closed_after(transactional_db: None) -> Iterator[None]:
+    yield
+    notifier.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.01)
+
+
+def threads() -> int:
+    return sum(thread.name == "outbox-notifier" for thread in threading.enumerate())
+
+
+def test_a_wake_reaches_the_listeners_of_its_channel_alone(listen: Listen, heard: Heard) -> None:
+    pending, ready = listen("outbox_pending"), listen("outbox_ready")
+
+    notifier.wake("outbox_pending")
+
+    assert heard(pending, 10)
+    assert not heard(ready, 0)
+
+
+def test_a_wake_does_not_wait_for_the_transaction_of_its_caller(
+    listen: Listen, heard: Heard
+) -> None:
+    listener = listen("outbox_pending")
+
+    with transaction.atomic():
+        notifier.wake("outbox_pending")
+        assert heard(listener, 10)
+
+
+def test_a_burst_is_coalesced_and_its_last_wake_is_heard(listen: Listen) -> None:
+    listener = listen("outbox_pending")
+    written = seen = notifications = 0
+
+    def write() -> None:
+        nonlocal written
+        for number in range(1, 1_001):
+            written = number
+            notifier.wake("outbox_pending")
+            if number % 10 == 0:
+                time.sleep(0.0005)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    # The listener looks only when it is told to: a last wake that were swallowed would be missed.
+    deadline = time.monotonic() + 10
+    while seen < 1_000:
+        assert time.monotonic() < deadline, f"{seen} of 1000 after {notifications} notifications"
+        select.select([listener], [], [], 1)
+        listener.poll()
+        notifications += len(listener.notifies)
+        if listener.notifies:
+            seen = written
+        listener.notifies.clear()
+    writer.join()
+
+    assert 1 <= notifications <= 100
+
+
+def test_all_threads_share_one_thread_and_one_session(
+    listen: Listen, heard: Heard, outage: Any
+) -> None:
+    listener = listen("outbox_ready")
+    before = outage.sessions()
+    callers = [
+        threading.Thread(target=notifier.wake, args=("outbox_ready",), daemon=True)
+        for _ in range(20)
+    ]
+
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+
+    assert heard(listener, 10)
+    assert threads() == 1
+    assert outage.sessions() <= before + 1
+
+
+def test_an_outage_loses_the_hint_and_nothing_else(
+    outage: Any, connect: Callable[[], Any], listen: Listen, heard: Heard
+) -> None:
+    outage.begin()
+
+    for _ in range(100):
+        notifier.wake("outbox_pending")
+    assert threads() == 1
+
+    outage.end()
+    listener = listen("outbox_pending")
+    # The hints of the outage may still be on their way to a connection that is refused.
+    deadline = time.monotonic() + 10
+    notifier.wake("outbox_pending")
+    while not heard(listener, 0.1):
+        assert time.monotonic() < deadline
+        notifier.wake("outbox_pending")
+    assert threads() == 1
+
+
+def test_a_connection_that_died_while_idle_costs_no_hint(
+    outage: Any, listen: Listen, heard: Heard
+) -> None:
+    first = listen("outbox_pending")
+    notifier.wake("outbox_pending")
+    assert heard(first, 10)
+    outage.end_sessions()
+    until(lambda: outage.sessions() == 0)
+    connection.close()
+    second = listen("outbox_pending")
+
+    notifier.wake("outbox_pending")
+
+    assert heard(second, 10)
+
+
+def test_an_idle_notifier_leaves_the_database_and_does_not_spin(
+    monkeypatch: pytest.MonkeyPatch, outage: Any
+) -> None:
+    monkeypatch.setattr(notifier, "IDLE_SECONDS", 0.05)
+    connection.close()
+    until(lambda: outage.sessions() == 0)
+    notifier.wake("outbox_pending")
+    until(lambda: outage.sessions() == 1)
+
+    until(lambda: outage.sessions() == 0)
+    began = time.process_time()
+    time.sleep(0.3)
+
+    assert threads() == 1
+    assert time.process_time() - began < 0.05
+
+
+def test_it_is_idle_long_before_dropping_a_database_gives_up() -> None:
+    # PostgreSQL waits five seconds for other sessions to leave.
+    assert notifier.IDLE_SECONDS + notifier.CLOSE_SECONDS < 5
+
+
+def test_closing_sends_what_waits_and_a_later_wake_starts_anew(
+    listen: Listen, heard: Heard
+) -> None:
+    listener = listen("outbox_pending")
+    notifier.wake("outbox_pending")
+    notifier.close()
+    assert heard(listener, 0)
+    assert threads() == 0
+
+    notifier.wake("outbox_pending")
+
+    assert heard(listener, 10)
+
+
+def test_closing_what_never_started_is_nothing() -> None:
+    notifier.close()
+    notifier.close()
+
+
+def test_no_thread_to_be_had_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        notifier.wake("outbox_pending")
+
+    assert threads() == 0
+
+
+FORK = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import django
+django.setup()
+from outbox import notifier
+
+notifier.wake("outbox_ready")
+sys.stdin.readline()  # the parent's thread has its connection now
+child = os.fork()
+notifier.wake("outbox_pending" if child == 0 else "outbox_ready")
+if child:
+    _, status = os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys, time
+import gevent, gevent.socket, psycopg2.extensions
+
+def wait(raw):
+    while (state := raw.poll()) != psycopg2.extensions.POLL_OK:
+        if state == psycopg2.extensions.POLL_READ:
+            gevent.socket.wait_read(raw.fileno())
+        else:
+            gevent.socket.wait_write(raw.fileno())
+
+psycopg2.extensions.set_wait_callback(wait)
+import django
+django.setup()
+from outbox import notifier
+
+gevent.joinall([gevent.spawn(notifier.wake, "outbox_pending") for _ in range(100)])
+notifier.wake("outbox_ready")
+gevent.socket.wait_read(sys.stdin.fileno())
+"""
+
+
+def environment() -> dict[str, str]:
+    given = connection.settings_dict
+    place = {"host": given["HOST"], "port": given["PORT"], "user": given["USER"]}
+    if given["PASSWORD"]:
+        place["password"] = given["PASSWORD"]
+    url = f"postgresql:///{given['NAME']}?{urlencode(place)}"
+    return {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "settings.test"}
+
+
+@pytest.mark.parametrize("program", [FORK, GEVENT], ids=["fork", "gevent"])
+def test_children_and_greenlets_are_served(listen: Listen, heard: Heard, program: str) -> None:
+    pending, ready = listen("outbox_pending"), listen("outbox_ready")
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment(), stdin=subprocess.PIPE
+    ) as process:
+        assert heard(ready, 10)
+        assert program is FORK or heard(pending, 10)
+        process.communicate(b"go on\n", timeout=10)
+
+    assert process.returncode == 0
+    if program is FORK:
+        # Each process ended at once, and sent what was waiting before it did.
+        assert heard(pending, 10)
+        assert heard(ready, 10)
