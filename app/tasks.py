@@ -8,8 +8,8 @@ from app.models import Post
 from app.post_processor import fill_posts
 
 SEARCHABLE_CHARACTERS = 100_000
-"""Characters of a body that can be found. PostgreSQL refuses a vector of more than 1 MB, and
-punctuation may list a word three times over."""
+"""Characters of a body that can be found. PostgreSQL refuses a vector of more than 1 MB; a hundred
+thousand characters made of nothing but rare letters and hyphens take half of that."""
 
 # Names are joined by a newline, so that the last word of one and the first of the next stay apart.
 INDEX = """

@@ -58,7 +58,7 @@ def receive(request: HttpRequest) -> HttpResponse:
             tolerance=settings.WEBHOOK_TOLERANCE_SECONDS,
         )
     except SignatureRefused as refusal:
-        logger.warning("webhook.refused", extra={"reason": refusal.reason})
+        logger.warning("webhook.refused: %s", refusal.reason)
         return _unauthorized()
     if request.content_type != "application/json":
         return problem(415, "Send the body as application/json.")

@@ -53,6 +53,6 @@ def done_count(*, exact: bool) -> int:
     return int(run(statements.DONE_EXACT if exact else statements.DONE_ESTIMATE)[0][0])
 
 
-def dead_ids(*, limit: int) -> list[UUID]:
-    """The oldest dead messages."""
-    return [row[0] for row in run(statements.DEAD_IDS, limit=limit)]
+def dead_ids() -> list[UUID]:
+    """The dead messages, the oldest first."""
+    return [row[0] for row in run(statements.DEAD_IDS)]

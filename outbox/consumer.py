@@ -155,7 +155,7 @@ def _run_atomic(task: Task[Any], message_id: UUID, counted: bool) -> str:
             failure = error
             _write_failure(taken.message, failure, counted=counted, token=None)
         else:
-            store.complete(taken.message, token=None, taken_at=taken.at)
+            store.complete(taken.message, counted=counted, token=None, taken_at=taken.at)
             return "done"
     raise failure
 
@@ -170,7 +170,7 @@ def _run_leased(task: Task[Any], message: Message, token: UUID) -> str:
             _write_failure(message, error, counted=True, token=token)
         raise
     try:
-        store.complete(message, token=token, taken_at=taken_at)
+        store.complete(message, counted=True, token=token, taken_at=taken_at)
     except LeaseLost:
         return "lease_lost"
     return "done"

@@ -30,8 +30,8 @@ _pinned: ContextVar[bool] = ContextVar("outbox_pinned", default=False)
 def primary() -> Iterator[None]:
     """Read everything in this block, or in the function it decorates, from the primary.
 
-    What counts is where a queryset is evaluated, not where it was made. An object that came from the
-    replica keeps its values; `refresh_from_db()` in the block reads the primary's.
+    What counts is where a queryset is evaluated, not where it was made. An object that came from
+    the replica keeps its values; `refresh_from_db()` in the block reads the primary's.
     """
     token = _pinned.set(True)
     try:

@@ -101,6 +101,7 @@ SELECT EXISTS (SELECT FROM outbox_message
 """
 
 # A loose index scan: one index probe per queue that has ready rows, however many rows there are.
+# Suspects are few, and have no index by queue.
 READY_QUEUES = """
 WITH RECURSIVE found AS (
     (SELECT queue FROM outbox_message
@@ -111,6 +112,8 @@ WITH RECURSIVE found AS (
     FROM found WHERE found.queue IS NOT NULL
 )
 SELECT queue FROM found WHERE queue IS NOT NULL
+UNION
+SELECT queue FROM outbox_message WHERE state = 'ready' AND suspect
 """
 
 IN_FLIGHT = "SELECT queue, count(*) FROM outbox_message WHERE state = 'dispatched' GROUP BY queue"
@@ -152,6 +155,7 @@ MARK_DISPATCHED = """
 WITH sent AS MATERIALIZED (
     SELECT id, coalesce(dispatched_at, now()) AS first_sent FROM outbox_message
     WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND state IN ('ready', 'dispatched')
+      AND started_at IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE outbox_message AS m
@@ -163,24 +167,42 @@ FROM sent WHERE m.id = sent.id
 RETURNING m.id
 """
 
+# A copy that the broker took before it went away may be running: its worker settles the row, and
+# the relay would wait for the whole run. No task runs on a pending row: whoever holds it is brief.
 RELEASE = """
-UPDATE outbox_message
-SET lease_token = NULL, suspect = %(suspect)s, attempts = attempts - 1,
+WITH unprepared AS MATERIALIZED (
+    SELECT id FROM outbox_message
+    WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND state = 'pending'
+    FOR NO KEY UPDATE
+), unsent AS MATERIALIZED (
+    SELECT id FROM outbox_message
+    WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND state IN ('ready', 'dispatched')
+      AND started_at IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE outbox_message AS m
+SET lease_token = NULL, suspect = %(suspect)s, attempts = m.attempts - 1,
     due_at = now() + make_interval(secs => %(delay)s)
-WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND started_at IS NULL
-RETURNING id
+FROM (SELECT id FROM unprepared UNION ALL SELECT id FROM unsent) AS mine WHERE m.id = mine.id
+RETURNING m.id
 """
 
+# Skips a row that a worker has locked, as the mark does and for the same reason.
 FAIL = """
-UPDATE outbox_message
-SET state = CASE WHEN attempts >= %(max_attempts)s THEN 'dead'
-                 WHEN state = 'dispatched' THEN 'ready' ELSE state END,
-    suspect = attempts < %(max_attempts)s,
+WITH mine AS MATERIALIZED (
+    SELECT id FROM outbox_message
+    WHERE id = %(id)s AND lease_token = %(token)s AND state IN ('pending', 'ready', 'dispatched')
+      AND started_at IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE outbox_message AS m
+SET state = CASE WHEN m.attempts >= %(max_attempts)s THEN 'dead'
+                 WHEN m.state = 'dispatched' THEN 'ready' ELSE m.state END,
+    suspect = m.attempts < %(max_attempts)s,
     lease_token = NULL, last_error = %(error)s,
     due_at = now() + make_interval(secs => %(delay)s)
-WHERE id = %(id)s AND lease_token = %(token)s AND state IN ('pending', 'ready', 'dispatched')
-  AND started_at IS NULL
-RETURNING state
+FROM mine WHERE m.id = mine.id
+RETURNING m.state
 """
 
 REQUEUE = """
@@ -217,5 +239,5 @@ FROM outbox_history WHERE id = %(id)s
 """
 
 DEAD_IDS = """
-SELECT id FROM outbox_message WHERE state = 'dead' ORDER BY received_at LIMIT %(limit)s
+SELECT id FROM outbox_message WHERE state = 'dead' ORDER BY received_at
 """

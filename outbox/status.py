@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from outbox import statements
+from outbox.conf import outbox_settings
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.states import DONE
 from outbox.store import run
@@ -39,8 +40,9 @@ def lookup(message_id: UUID) -> dict[str, Any] | None:
 
 def timeline(message_id: UUID) -> list[tuple[str, str]]:
     """Names and values of what is known of a message; empty if it is unknown or was dropped."""
-    row: Any = OutboxMessage.objects.filter(pk=message_id).first()
-    row = row or HistoryMessage.objects.filter(pk=message_id).first()
+    alias = outbox_settings().database
+    row: Any = OutboxMessage.objects.using(alias).filter(pk=message_id).first()
+    row = row or HistoryMessage.objects.using(alias).filter(pk=message_id).first()
     if row is None:
         return []
     live = isinstance(row, OutboxMessage)

@@ -128,8 +128,11 @@ def mark_dispatched(messages: Sequence[Message]) -> set[UUID]:
 
 def release(messages: Sequence[Message], *, delay: float = 0.0) -> set[UUID]:
     """Give claims back unspent: refunded, and due again after `delay` seconds."""
-    suspect = any(message.suspect for message in messages)
-    return _fenced(statements.RELEASE, messages, delay=delay, suspect=suspect)
+    won: set[UUID] = set()
+    for suspect in (False, True):
+        part = [message for message in messages if message.suspect is suspect]
+        won |= _fenced(statements.RELEASE, part, delay=delay, suspect=suspect)
+    return won
 
 
 def _fenced(statement: str, messages: Sequence[Message], **parameters: Any) -> set[UUID]:
@@ -201,9 +204,14 @@ def fail_try(
     return State(_single(rows, message)[0])
 
 
-def complete(message: Message, *, token: UUID | None, taken_at: datetime) -> None:
-    """A task is done: its row leaves for the history, in the task's own transaction."""
-    rows = run(task_statements.COMPLETE, id=message.id, token=token, taken_at=taken_at)
+def complete(message: Message, *, counted: bool, token: UUID | None, taken_at: datetime) -> None:
+    """A task is done: its row leaves for the history, in the task's own transaction.
+
+    `counted` says that `begin_try` has counted this try. The history has the tries that failed.
+    """
+    rows = run(
+        task_statements.COMPLETE, id=message.id, counted=counted, token=token, taken_at=taken_at
+    )
     _single(rows, message)
 
 
@@ -219,5 +227,6 @@ def _single(rows: list[tuple[Any, ...]], message: Message) -> tuple[Any, ...]:
 
 
 def printable(error: str) -> str:
-    """The error as PostgreSQL can store it: no NUL, never empty, its last 4,000 characters."""
-    return error.replace("\x00", "\\x00")[-4000:] or "failed without a message"
+    """The error as PostgreSQL can store it: no NUL, no surrogate, never empty, its last 4,000."""
+    text = error.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+    return text[-4000:] or "failed without a message"

@@ -42,7 +42,8 @@ WHERE id = tried_id AND state IN ('ready', 'dispatched')
 RETURNING state
 """
 
-# One statement moves the row, so that it is always in exactly one of the two tables.
+# One statement moves the row, so that it is always in exactly one of the two tables. The try that
+# ended well is taken off the count, whoever has counted it: the relay's claim or BEGIN_TRY.
 COMPLETE = """
 WITH done AS (
     DELETE FROM outbox_message
@@ -52,7 +53,8 @@ WITH done AS (
 )
 INSERT INTO outbox_history (id, event_type, task, queue, attempts, sends,
                             received_at, ready_at, dispatched_at, done_at)
-SELECT id, event_type, task, queue, attempts, sends, received_at, ready_at,
+SELECT id, event_type, task, queue,
+       attempts - (%(counted)s OR lease_token IS NOT NULL)::int, sends, received_at, ready_at,
        coalesce(dispatched_at, %(taken_at)s), clock_timestamp()
 FROM done
 RETURNING id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ class Sighting:
     def __str__(self) -> str:
         if not self.post:
             return "no Post"
-        return f"Post with {_count(self.categories, 'category')}, {_count(self.tags, 'tag')}"
+        return f"Post, {_count(self.categories, 'category')}, {_count(self.tags, 'tag')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Journey:
     ``sightings`` is None when there is no replica to look at.
     """
 
+    received: float
     answered: float
     ready: float
     dispatched: float
@@ -36,6 +38,7 @@ class Journey:
     tags: int
     sent: float = 0.0  # the moment, by time.monotonic()
     sightings: Sequence[Sighting] | None = None
+    confirms: bool = True  # whether the broker confirms what it takes
     watched: float = 0.0  # until when the replica was watched
     replica_error: str | None = None  # why the watch ended early
 
@@ -69,16 +72,19 @@ def lines(journey: Journey) -> list[str]:
 
 def table(journey: Journey) -> list[str]:
     """The stages, one a line, each with its time and what the replica held at that moment."""
+    broker = "the broker confirmed the task" if journey.confirms else "the broker has the task"
     stages = [
-        (journey.answered, "answered 202", "Post and message committed together"),
-        (journey.ready, "ready", "categories and tags filled, marked ready in the same commit"),
-        (journey.dispatched, "dispatched", "the broker confirmed the task"),
-        (journey.done, "done", "the task read the primary and indexed the Post"),
+        (journey.answered, "answered 202", "Post and message in one commit"),
+        (journey.ready, "ready", "categories and tags filled"),
+        (journey.dispatched, "dispatched", broker),
+        (journey.done, "done", "task ran on the primary, indexed"),
     ]
-    rows = [("since sent", "stage", "what happened", "on the replica then")]
+    rows = [("since sent", "stage", "what happened", "replica by then")]
     for at, stage, what in stages:
         seen = journey.on_replica(at)
         rows.append((_ahead(at), stage, what, "" if seen is None else str(seen)))
+    if not journey.sightings:
+        rows = [(*row[:3], "") for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return [
         f"  {row[0]:>{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:<{widths[2]}}  {row[3]}".rstrip()
@@ -89,17 +95,19 @@ def table(journey: Journey) -> list[str]:
 def verdict(journey: Journey) -> list[str]:
     """What the replica saw meanwhile, and why that matters to a task."""
     if journey.sightings is None:
-        return ["  There is no replica here (DATABASE_REPLICA_URL is not given)."]
-    if journey.replica_error is not None:
-        return [f"  The replica could not be watched: {journey.replica_error}"]
-    return [f"  {_when_seen(journey)}", f"  {_what_it_means(journey)}"]
+        said = "There is no replica here (DATABASE_REPLICA_URL is not given)."
+    elif journey.replica_error is not None:
+        said = f"The replica could not be watched: {journey.replica_error}"
+    else:
+        said = f"{_when_seen(journey)} {_what_it_means(journey)}"
+    return textwrap.wrap(said, 78, initial_indent="  ", subsequent_indent="  ")
 
 
 def _when_seen(journey: Journey) -> str:
     post, whole = journey.first_with_post(), journey.first_whole()
     if post is None:
         return f"The replica still had no Post when the watch ended, after {journey.watched:.1f} s."
-    seen = f"The replica saw the Post {_span(post.at - journey.answered)} after the 202"
+    seen = f"The replica saw the Post {_span(post.at - journey.received)} after it was received"
     if whole is None:
         return f"{seen}, but not its categories and tags within {journey.watched:.1f} s."
     if whole is post:
@@ -111,16 +119,16 @@ def _what_it_means(journey: Journey) -> str:
     then = journey.on_replica(journey.done)
     if then is None or not then.post:
         return (
-            "When the task ran the replica had no Post at all: "
+            "When the task ran, the replica had no Post at all: "
             "a task that read it would have found nothing. Ours reads the primary."
         )
     if not journey.is_whole(then):
         return (
-            "When the task ran the replica had the Post, but not all of its categories and tags: "
+            "When the task ran, the replica had the Post, but not its categories and tags: "
             "a task that read it would have worked on half a Post. Ours reads the primary."
         )
     return (
-        "When the task ran the replica had it all: luck this time, not a promise. "
+        "When the task ran, the replica had it all: luck this time, not a promise. "
         "Ours reads the primary, whatever the replica does."
     )
 

@@ -25,11 +25,16 @@ Walk = fun Walk(App, Seen) ->
     _ -> Seen
   end
 end,
-catch code:ensure_modules_loaded([list_to_atom(filename:basename(File, ".beam"))
+Load = fun Load(Modules) ->
+  {Now, Later} = lists:split(min(32, length(Modules)), Modules),
+  code:ensure_modules_loaded(Now),
+  Later =:= [] orelse Load(Later)
+end,
+catch Load([list_to_atom(filename:basename(File, ".beam"))
   || App <- Walk(rabbit, []), File <- filelib:wildcard(code:lib_dir(App) ++ "/ebin/*.beam")]).
 """
-"""RabbitMQ looks through all its modules as it boots and loads them one by one for it: 5 s. Loaded
-together beforehand, on all processors, they take 1.3 s."""
+"""RabbitMQ looks through all its modules as it boots and so loads them one by one, which takes
+5 s. Loaded beforehand, side by side, they take 1.5 s; all at once they would leave 80 MB unused."""
 
 
 @dataclass(frozen=True, slots=True)

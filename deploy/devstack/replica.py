@@ -83,7 +83,9 @@ class Replica(Server):
 
     def _identifier(self, server: Server) -> str | None:
         tool = self.installation.binaries.folder / "pg_controldata"
-        done = subprocess.run([tool, "-D", server.data], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            [tool, "-D", server.data], capture_output=True, text=True, timeout=10, check=False
+        )
         match = re.search(r"system identifier:\s+(\d+)", done.stdout)
         return match[1] if match else None
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -32,7 +33,6 @@ class ReplicaWatch:
     def __init__(self, url: str, source_id: str) -> None:
         self._url = url
         self._source_id = source_id
-        self._began = time.monotonic()
         self._seen: list[Sighting] = []
         self._connected = threading.Event()
         self._stopping = threading.Event()
@@ -40,20 +40,16 @@ class ReplicaWatch:
         self.error: str | None = None
 
     def start(self, deadline: float = 5.0) -> None:
-        """Begin, and wait until the connection stands or is known to fail."""
+        """Begin, and wait for the first look, or for the reason why there is none."""
         self._thread.start()
         self._connected.wait(deadline)
 
-    def mark_sent(self) -> None:
-        """Count the time of the sightings from now on."""
-        self._began = time.monotonic()
-
-    def sightings(self) -> list[Sighting]:
-        """What was seen so far, oldest first."""
-        return list(self._seen)
+    def sightings(self, since: float) -> list[Sighting]:
+        """What was seen so far, oldest first; ``since``: the time.monotonic() to count from."""
+        return [replace(sighting, at=sighting.at - since) for sighting in list(self._seen)]
 
     def saw(self, wanted: Callable[[Sighting], bool]) -> bool:
-        return any(wanted(sighting) for sighting in self.sightings())
+        return any(wanted(sighting) for sighting in list(self._seen))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -82,8 +78,8 @@ class ReplicaWatch:
         return row
 
     def _note(self, row: tuple[int, int] | None) -> None:
-        at = time.monotonic() - self._began
-        sighting = Sighting(at, False) if row is None else Sighting(at, True, *row)
+        now = time.monotonic()
+        sighting = Sighting(now, False) if row is None else Sighting(now, True, *row)
         last = self._seen[-1] if self._seen else None
         if last is None or str(last) != str(sighting):
             self._seen.append(sighting)

@@ -79,9 +79,12 @@ class Run:
             place = stack.enter_context(closing(address.choose(os.environ.get("PORT"))))
             self.console.line(self.console.bold(f"Pillarbox, in {self.stack_dir}"))
             broker = os.environ.get("BROKER") or None
-            servers = stack.enter_context(
-                Servers(self.stack_dir, broker=broker, replica_delay=delay, say=self.console.say)
+            servers = Servers(
+                self.stack_dir, broker=broker, replica_delay=delay, say=self.console.say
             )
+            self.console.say("starting PostgreSQL, its replica and a broker")
+            with self.console.step("they are up"):
+                stack.enter_context(servers)
             for note in [*servers.notes, *place.notes]:
                 self.console.say(note)
             kept = credentials.load(self.stack_dir / "secrets.env")

@@ -52,6 +52,7 @@ class Stack:
     replica_url: str | None
     webhook_secrets: str
     replica_delay: float
+    confirms: bool = True  # whether the broker confirms what it has taken (AMQP)
 
     @classmethod
     def of(cls, values: Mapping[str, str], replica_delay: float) -> Self:
@@ -62,6 +63,7 @@ class Stack:
             replica_url=values.get("DATABASE_REPLICA_URL") or None,
             webhook_secrets=values["WEBHOOK_SECRETS"],
             replica_delay=replica_delay,
+            confirms=values["CELERY_BROKER_URL"].startswith(("amqp", "pyamqp")),
         )
 
 
@@ -76,16 +78,16 @@ def travel(stack: Stack, waiter: Waiter) -> Journey:
     watch = ReplicaWatch(stack.replica_url, parcel.source_id) if stack.replica_url else None
     if watch is not None:
         watch.start()
-        watch.mark_sent()
     try:
         sent, moment = time.time(), time.monotonic()
         answer = _accepted(stack.base_url, parcel)
         status = _followed(stack.base_url, answer, waiter)
-        ready, dispatched, done = (
+        received, ready, dispatched, done = (
             datetime.fromisoformat(status[name]).timestamp() - ahead - sent
-            for name in ("ready_at", "dispatched_at", "done_at")
+            for name in ("received_at", "ready_at", "dispatched_at", "done_at")
         )
         journey = Journey(
+            received=received,
             answered=answer.seconds,
             ready=ready,
             dispatched=dispatched,
@@ -93,6 +95,7 @@ def travel(stack: Stack, waiter: Waiter) -> Journey:
             categories=len(delivery.CATEGORIES),
             tags=len(delivery.TAGS),
             sent=moment,
+            confirms=stack.confirms,
         )
         return _with_replica(journey, watch, stack.replica_delay, waiter)
     finally:
@@ -153,7 +156,7 @@ def _with_replica(
         pause=0.05,
     )
     watched = journey.done + time.monotonic() - began
-    return journey.seen_by(watch.sightings(), watched=watched, error=watch.error)
+    return journey.seen_by(watch.sightings(journey.sent), watched=watched, error=watch.error)
 
 
 def _clock_ahead(database_url: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -34,7 +35,7 @@ class Watched:
 
 
 class Supervisor:
-    """Watches processes, and stops those that it started itself, in the order of their start.
+    """Watches processes, and stops those that it started itself.
 
     It has no thread and no timer: whoever waits for something waits with ``wait`` (or calls
     ``tick`` now and then), so an idle supervisor costs two wake-ups a second.
@@ -95,18 +96,24 @@ class Supervisor:
             time.sleep(self.tick_seconds)
 
     def stop(self) -> None:
-        """Stop what was started, one by one; a second request to end cuts the patience short."""
+        """Stop what was started: asked in the order of the start, then each waited for.
+
+        What is left of one after its patience is killed. A second request to end, while this
+        runs, cuts the patience short.
+        """
         watched, self._watched = self._watched, []
-        impatient = False
-        for one in watched:
-            if one.patience is None:
-                continue
-            try:
-                one.process.stop(0.1 if impatient else one.patience)
-            except KeyboardInterrupt:
-                impatient = True
-                self._say("asked again: stopping at once")
-                one.process.stop(0.1)
+        started = [one for one in watched if one.patience is not None]
+        asked_at = time.monotonic()
+        try:
+            for one in started:
+                one.process.send(one.process.stop_signal)
+            for one in started:
+                left = asked_at + (one.patience or 0.0) - time.monotonic()
+                _await_end(one.process, max(left, 0.1))
+        except KeyboardInterrupt:
+            self._say("asked again: stopping at once")
+            for one in started:
+                one.process.stop(0.0)
 
     def _look_at(self, one: Watched, now: float) -> None:
         if one.start_at is not None:
@@ -137,6 +144,15 @@ class Supervisor:
             one.process.start()
         except StartFailed as error:
             self._plan_restart(one, now, f"cannot be started: {error}")
+
+
+def _await_end(process: Process, seconds: float) -> None:
+    # Not ``stop`` at once: it would ask again, and for Celery and for the service's own loops a
+    # second signal means to drop the work in hand.
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.stop(0.0)
 
 
 def _reason(code: int) -> str:

@@ -141,9 +141,10 @@ HISTORY = [
 @pytest.mark.django_db
 @pytest.mark.parametrize("length", range(2, len(HISTORY) + 1))
 def test_the_result_does_not_depend_on_order_or_batches(length: int) -> None:
-    """Every order of the first events, in every way to cut it into two batches."""
+    """Up to four events in every order, five in every fifth, cut into two batches somewhere."""
     results = []
-    for number, order in enumerate(itertools.permutations(HISTORY[:length])):
+    orders = list(itertools.permutations(HISTORY[:length]))
+    for number, order in enumerate(orders[:: max(1, len(orders) // 24)]):
         source_id = f"post-{length}-{number}"
         cut = number % (length + 1)
         messages = [

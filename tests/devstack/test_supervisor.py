@@ -16,21 +16,34 @@ SERVE = "import time; print('up', flush=True); time.sleep(60)"
 END = "import sys; print('nothing to serve', flush=True); sys.exit(3)"
 
 
+class Asked(Process):
+    """A process that notes when it is asked to end."""
+
+    asked: list[str]
+
+    def send(self, signum: int) -> None:
+        self.asked.append(self.name)
+        super().send(signum)
+
+
 class Stand:
     """A supervisor over stand-in commands, and what it said."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said: list[str] = []
+        self.asked: list[str] = []
         self.supervisor = Supervisor(self.said.append)
 
     def process(self, name: str, program: str) -> Process:
-        return Process(
+        process = Asked(
             name,
             [sys.executable, "-c", program],
             log=self.folder / "logs" / f"{name}.log",
             pid_file=self.folder / "pids" / name,
         )
+        process.asked = self.asked
+        return process
 
     def pid(self, name: str) -> int:
         path = self.folder / "pids" / name
@@ -72,29 +85,28 @@ def test_the_delay_before_a_restart_doubles_up_to_a_limit() -> None:
     assert delays[-1] == LONGEST_DELAY
 
 
-def test_processes_stop_in_the_order_of_their_start_one_after_the_other(stand: Stand) -> None:
-    ends = stand.folder / "ends"
+def test_processes_are_asked_to_stop_once_each_in_the_order_of_their_start(stand: Stand) -> None:
+    noted = stand.folder / "noted"
     program = (
         "import signal, sys, time\n"
         "def end(*_):\n"
-        "    time.sleep(0.1)\n"
-        f"    open({str(ends)!r}, 'a').write(NAME + '\\n')\n"
+        f"    with open({str(noted)!r}, 'a') as file:\n"
+        "        file.write('one ended by itself\\n')\n"
         "    sys.exit()\n"
         "signal.signal(signal.SIGTERM, end)\n"
         "print('up', flush=True)\n"
         "time.sleep(60)\n"
     )
-    processes = [
-        stand.process(name, f"NAME = {name!r}\n{program}")
-        for name in ("web", "postprocess", "relay", "worker")
-    ]
+    names = ["web", "postprocess", "relay", "worker"]
+    processes = [stand.process(name, program) for name in names]
     for process in processes:
         stand.supervisor.start(process)
     assert stand.wait(lambda: all("up" in process.log_tail() for process in processes))
 
     stand.supervisor.stop()
 
-    assert ends.read_text().split() == ["web", "postprocess", "relay", "worker"]
+    assert stand.asked == names
+    assert len(noted.read_text().splitlines()) == 4
     assert not list((stand.folder / "pids").iterdir())
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg2
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from psycopg2 import sql
+from pytest_django import DjangoDbBlocker
 
 Sql = Callable[..., Any]
 
@@ -22,7 +25,26 @@ def parameters(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def connect(transactional_db: None) -> Iterator[Callable[[], Any]]:
+def database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The test database in autocommit, for tests that write nothing: nothing is emptied after."""
+    with django_db_blocker.unblock():
+        yield
+        connections.close_all()
+
+
+@pytest.fixture
+def process_environment(database: None) -> dict[str, str]:
+    """The environment of a process of its own that works on the test database."""
+    given = connection.settings_dict
+    place = {"host": given["HOST"], "port": given["PORT"], "user": given["USER"]}
+    if given["PASSWORD"]:
+        place["password"] = given["PASSWORD"]
+    url = f"postgresql:///{given['NAME']}?{urlencode(place)}"
+    return {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "settings.test"}
+
+
+@pytest.fixture
+def connect(database: None) -> Iterator[Callable[[], Any]]:
     """Opens further sessions in autocommit on the test database."""
     with contextlib.ExitStack() as opened:
 
@@ -67,7 +89,7 @@ def heard() -> Callable[[Any, float], bool]:
 
 
 @pytest.fixture
-def maintenance(transactional_db: None) -> Iterator[Sql]:
+def maintenance(database: None) -> Iterator[Sql]:
     """Runs statements in another database of the server, so that outages do not reach them."""
     raw = psycopg2.connect(**parameters(dbname="postgres"))
     raw.autocommit = True
@@ -116,4 +138,3 @@ def outage(maintenance: Sql) -> Iterator[Outage]:
     outage = Outage(maintenance, connection.settings_dict["NAME"])
     yield outage
     outage.end()
-    connection.close()  # it may be one of those that the outage ended

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import select
 import subprocess
 import sys
@@ -9,14 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 from django.db import connection, transaction
 
 from outbox import notifier
+from tests.waiting import eventually
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(30)]
 
 ROOT = Path(__file__).parents[2]
 Listen = Callable[[str], Any]
@@ -24,16 +23,9 @@ Heard = Callable[[Any, float], bool]
 
 
 @pytest.fixture(autouse=True)
-def _closed_after(transactional_db: None) -> Iterator[None]:
+def _closed_after(database: None) -> Iterator[None]:
     yield
     notifier.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.01)
 
 
 def threads() -> int:
@@ -135,7 +127,7 @@ def test_a_connection_that_died_while_idle_costs_no_hint(
     notifier.wake("outbox_pending")
     assert heard(first, 10)
     outage.end_sessions()
-    until(lambda: outage.sessions() == 0)
+    eventually(lambda: outage.sessions() == 0)
     connection.close()
     second = listen("outbox_pending")
 
@@ -149,11 +141,11 @@ def test_an_idle_notifier_leaves_the_database_and_does_not_spin(
 ) -> None:
     monkeypatch.setattr(notifier, "IDLE_SECONDS", 0.05)
     connection.close()
-    until(lambda: outage.sessions() == 0)
+    eventually(lambda: outage.sessions() == 0)
     notifier.wake("outbox_pending")
-    until(lambda: outage.sessions() == 1)
+    eventually(lambda: outage.sessions() == 1)
 
-    until(lambda: outage.sessions() == 0)
+    eventually(lambda: outage.sessions() == 0)
     began = time.process_time()
     time.sleep(0.3)
 
@@ -202,6 +194,7 @@ warnings.simplefilter("ignore")
 import django
 django.setup()
 from outbox import notifier
+from tests.waiting import eventually
 
 notifier.wake("outbox_ready")
 sys.stdin.readline()  # the parent's thread has its connection now
@@ -229,6 +222,7 @@ psycopg2.extensions.set_wait_callback(wait)
 import django
 django.setup()
 from outbox import notifier
+from tests.waiting import eventually
 
 gevent.joinall([gevent.spawn(notifier.wake, "outbox_pending") for _ in range(100)])
 notifier.wake("outbox_ready")
@@ -236,20 +230,13 @@ gevent.socket.wait_read(sys.stdin.fileno())
 """
 
 
-def environment() -> dict[str, str]:
-    given = connection.settings_dict
-    place = {"host": given["HOST"], "port": given["PORT"], "user": given["USER"]}
-    if given["PASSWORD"]:
-        place["password"] = given["PASSWORD"]
-    url = f"postgresql:///{given['NAME']}?{urlencode(place)}"
-    return {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "settings.test"}
-
-
 @pytest.mark.parametrize("program", [FORK, GEVENT], ids=["fork", "gevent"])
-def test_children_and_greenlets_are_served(listen: Listen, heard: Heard, program: str) -> None:
+def test_children_and_greenlets_are_served(
+    listen: Listen, heard: Heard, process_environment: dict[str, str], program: str
+) -> None:
     pending, ready = listen("outbox_pending"), listen("outbox_ready")
     with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment(), stdin=subprocess.PIPE
+        [sys.executable, "-c", program], cwd=ROOT, env=process_environment, stdin=subprocess.PIPE
     ) as process:
         assert heard(ready, 10)
         assert program is FORK or heard(pending, 10)

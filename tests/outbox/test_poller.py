@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import socket
 import threading
 import time
@@ -15,8 +13,9 @@ from django.conf import LazySettings
 from django.db import ProgrammingError, connection, transaction
 
 from outbox.poller import Poller
+from tests.waiting import eventually
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(30)]
 
 CHANNEL = "outbox_pending"
 LONG = 60.0  # an interval that no test waits for: the file's timeout is shorter
@@ -54,13 +53,6 @@ def query(statement: str) -> Any:
 
 def backend() -> int:
     return int(query("SELECT pg_backend_pid()")[0][0])
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.01)
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
@@ -113,7 +105,7 @@ def test_a_notification_ends_the_wait(connect: Callable[[], Any]) -> None:
     steps = Steps(False, False)
 
     def notify_the_sleeper() -> None:
-        until(lambda: steps.calls == 1)
+        eventually(lambda: steps.calls == 1)
         notifier.cursor().execute(f"NOTIFY {CHANNEL}")
 
     thread = threading.Thread(target=notify_the_sleeper)
@@ -200,7 +192,7 @@ def test_an_outage_is_waited_for_and_told_in_one_line(
         return bool(query("SELECT 1"))
 
     def end_the_outage() -> None:
-        until(lambda: supervisor().count(waiting_for_the_database(supervisor())) >= 2)
+        eventually(lambda: supervisor().count(waiting_for_the_database(supervisor())) >= 2)
         outage.end()
 
     steps = Steps(False, lost, False)
@@ -226,7 +218,7 @@ def test_a_stop_is_heard_in_an_outage(outage: Any, supervisor: Callable[[], list
     poller = Poller("test", Steps(), interval=LONG, channel=CHANNEL)
 
     def stop() -> None:
-        until(lambda: "not yet" not in waiting_for_the_database(supervisor()))
+        eventually(lambda: "not yet" not in waiting_for_the_database(supervisor()))
         poller.stop()
 
     thread = threading.Thread(target=stop)
@@ -237,7 +229,6 @@ def test_a_stop_is_heard_in_an_outage(outage: Any, supervisor: Callable[[], list
     assert "READY=1" not in supervisor()
 
 
-@pytest.mark.django_db(transaction=True, databases=["default", "replica"])
 def test_a_server_in_recovery_counts_as_lost(
     settings: LazySettings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -246,7 +237,7 @@ def test_a_server_in_recovery_counts_as_lost(
     poller = Poller("test", steps, interval=LONG, channel=CHANNEL)
 
     def stop() -> None:
-        until(lambda: bool(lines(caplog, logging.WARNING)))
+        eventually(lambda: bool(lines(caplog, logging.WARNING)))
         poller.stop()
 
     thread = threading.Thread(target=stop)

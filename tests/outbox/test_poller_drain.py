@@ -9,7 +9,7 @@ from django.db import connection
 
 from outbox.poller import Poller
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(30)]
 
 
 class Rows:

@@ -11,10 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-from django.db import connection
 
 from outbox.stop import StopSignal
 
@@ -54,20 +52,15 @@ Start = Callable[[str], "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(transactional_db: None) -> Iterator[Start]:
+def start(process_environment: dict[str, str]) -> Iterator[Start]:
     """Starts a process with a poller around one of the steps; returns when the first step began."""
-    given = connection.settings_dict
-    place = {"host": given["HOST"], "port": given["PORT"], "user": given["USER"]}
-    if given["PASSWORD"]:
-        place["password"] = given["PASSWORD"]
-    url = f"postgresql:///{given['NAME']}?{urlencode(place)}"
     started: list[subprocess.Popen[str]] = []
 
     def start(step: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, step],
             cwd=ROOT,
-            env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "settings.test"},
+            env=process_environment,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -86,7 +79,6 @@ def rest(process: subprocess.Popen[str]) -> list[str]:
     return process.communicate(timeout=10)[0].split("\n")[:-1]
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_sleep(start: Start, number: int) -> None:
     process = start("waits")
@@ -97,7 +89,6 @@ def test_a_signal_ends_the_sleep(start: Start, number: int) -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.django_db(transaction=True)
 def test_a_signal_in_a_query_lets_the_step_end(start: Start) -> None:
     process = start("sleeps_in_a_query")
 
@@ -107,7 +98,6 @@ def test_a_signal_in_a_query_lets_the_step_end(start: Start) -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_the_second_signal_kills(start: Start, second: int) -> None:
     process = start("sleeps_in_python")

@@ -33,7 +33,6 @@ def test_a_state_reaches_a_socket_in_the_file_system(
         assert receiver.recv(100) == b"READY=1\nSTATUS=working"
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="no-linux")
 def test_a_state_reaches_a_socket_in_the_abstract_namespace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -21,8 +21,8 @@ NewQueue = Callable[[], str]
 
 
 def new_app(broker: str) -> Celery:
-    app = Celery("relay-tests", broker=broker, set_as_current=False, backend=None)
-    app.conf.worker_enable_remote_control = False
+    app = Celery("relay-tests", set_as_current=False)
+    app.conf.broker_write_url = broker  # Celery prefers the environment to `broker_url`
     return app
 
 

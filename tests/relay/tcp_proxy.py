@@ -27,6 +27,8 @@ class TcpProxy:
         self._frozen = self._deaf = self._stopping = False
         self._allowance: int | None = None
         self._then_cut = False
+        self._answer: tuple[bytes, bytes] | None = None
+        self.kept = b""
         self._selector = selectors.DefaultSelector()
         self._listener: socket.socket | None = None
         self.port = 0
@@ -78,11 +80,10 @@ class TcpProxy:
             self._allowance, self._frozen, self._deaf = None, False, False
             self._cut()
 
-    def inject(self, data: bytes) -> None:
-        """Say something to the clients in the server's name."""
+    def answer(self, pattern: bytes, reply: bytes) -> None:
+        """When a client sends the pattern, reply in the server's name, keep it, and freeze."""
         with self._lock:
-            for client in self._clients:
-                client.sendall(data)
+            self._answer = (pattern, reply)
 
     def _cut(self) -> None:
         for end in list(self._peers):
@@ -131,6 +132,10 @@ class TcpProxy:
             data, reached = data[: self._allowance], len(data) >= self._allowance
             self._allowance -= len(data)
             self._frozen = reached
+        if from_client and self._answer is not None and self._answer[0] in data:
+            self.kept, self._frozen, self._deaf = data, True, True
+            end.sendall(self._answer[1])
+            return
         self._peers[end].sendall(data)
         if self._frozen and self._then_cut:
             self._cut()

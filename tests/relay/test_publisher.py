@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import celery
 import pytest
 from celery import Celery, signals
-from celery.contrib.testing.worker import start_worker
 from kombu import Exchange, Queue
 
 from outbox import Message
@@ -226,20 +229,38 @@ def test_a_message_that_the_queue_rejects_is_refused(
     assert "nack" in outcome.refused[second.id]
 
 
+WORKER = """
+import pathlib
+import celery
+app = celery.Celery(broker={broker!r})
+@app.task(name="tests.note", bind=True)
+def note(self):
+    with pathlib.Path("ran").open("a") as ran:
+        print(self.request.id, self.request.headers["outbox"], file=ran)
+"""
+
+
 def test_a_celery_worker_runs_what_was_published(
-    app: Celery, queue: str, message: NewMessage, publisher: Publisher
+    broker_url: str, queue: str, message: NewMessage, publisher: Publisher, tmp_path: Path
 ) -> None:
-    ran: list[tuple[str, int]] = []
-
-    @app.task(name="tests.note", shared=False, bind=True)
-    def note(self: Any) -> None:
-        ran.append((self.request.id, self.request.headers["outbox"]))
-
     batch = [message(task="tests.note", sends=each) for each in (1, 2, 3)]
     publisher.publish(batch)
-    app.amqp.queues.select([queue])
-    app.conf.worker_hijack_root_logger = False
-    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=5):
-        wait_until(lambda: len(ran) == len(batch))
+    (tmp_path / "worker.py").write_text(WORKER.format(broker=broker_url))
+    (tmp_path / "ran").touch()
+    celery = [sys.executable, "-m", "celery", "-A", "worker", "worker", "-P", "solo", "-Q", queue]
+    with (tmp_path / "log").open("w") as log:
+        worker = subprocess.Popen(
+            [*celery, "--without-gossip", "--without-mingle", "--without-heartbeat"],
+            cwd=tmp_path,
+            env={name: os.environ[name] for name in os.environ if "DJANGO" not in name},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(lambda: len((tmp_path / "ran").read_text().splitlines()) == len(batch))
+    finally:
+        worker.kill()
+        worker.wait(10)
 
-    assert ran == [(str(each.id), each.sends) for each in batch]
+    expected = [f"{each.id} {each.sends}" for each in batch]
+    assert (tmp_path / "ran").read_text().splitlines() == expected

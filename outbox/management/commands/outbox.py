@@ -16,6 +16,8 @@ from outbox.status import timeline
 if TYPE_CHECKING:
     import argparse
 
+REQUEUE_BATCH = 1000
+
 
 class Command(BaseCommand):
     help = "Look into the outbox, and put it right."
@@ -65,8 +67,10 @@ class Command(BaseCommand):
         """Send dead messages back to the step they died in, in bounded batches."""
         total = 0
         if options["all"]:
-            while ids := dead_ids(limit=1000):
-                total += len(store.requeue(ids))
+            # Found once: a message that dies again meanwhile is not sent round and round.
+            ids = dead_ids()
+            for start in range(0, len(ids), REQUEUE_BATCH):
+                total += len(store.requeue(ids[start : start + REQUEUE_BATCH]))
         else:
             won = store.requeue(options["ids"])
             total = len(won)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+
+from tests.factories import SECRET
+
+
+def messages(prefix: str = "app.") -> list[Any]:
+    return [message for message in run_checks() if str(message.id).startswith(prefix)]
+
+
+def test_the_settings_of_the_tests_pass() -> None:
+    assert messages() == []
+
+
+def test_no_secret_at_all_is_a_warning(settings: Any) -> None:
+    settings.WEBHOOK_SECRETS = []
+    (message,) = messages()
+    assert message.id == "app.W001"
+    assert "401" in message.msg
+    assert "whsec_" in message.hint
+
+
+def test_each_malformed_secret_is_an_error_that_does_not_quote_it(settings: Any) -> None:
+    settings.WEBHOOK_SECRETS = [SECRET, "whsec_c2hvcnQ=", "hunter2hunter2"]
+    errors = messages()
+    assert [error.id for error in errors] == ["app.E001", "app.E001"]
+    assert "Secret 2 of 3" in errors[0].msg
+    for error in errors:
+        assert error.hint
+        assert not any(word in str(error) for word in ("c2hvcnQ", "hunter2", SECRET))
+
+
+@pytest.mark.parametrize(
+    "name", ["WEBHOOK_TOLERANCE_SECONDS", "WEBHOOK_MAX_BODY_BYTES", "WEBHOOK_DEDUPE_DAYS"]
+)
+def test_a_limit_that_refuses_everything_is_an_error(settings: Any, name: str) -> None:
+    setattr(settings, name, 0)
+    (error,) = messages()
+    assert error.id == "app.E002"
+    assert name in error.msg
+    assert error.hint

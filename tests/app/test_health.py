@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+
+from app import health
+
+
+def test_livez_touches_no_database() -> None:
+    response = Client().get("/livez")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.django_db
+def test_readyz_tells_what_it_has_looked_at() -> None:
+    response = Client().get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "ready",
+        "checks": {"database": "ok", "migrations": "ok"},
+    }
+
+
+@pytest.mark.django_db
+def test_a_missing_migration_makes_it_unready_until_it_is_applied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("app", "0001_initial")
+    response = Client().get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"] == {"database": "ok", "migrations": "unapplied"}
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0.0)
+    recorder.record_applied("app", "0001_initial")
+    assert Client().get("/readyz").status_code == 200
+
+
+@pytest.mark.django_db
+def test_an_answer_stands_for_a_moment_and_the_migrations_for_good(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    Client().get("/readyz")
+    with django_assert_num_queries(0):
+        Client().get("/readyz")
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0.0)
+    with django_assert_num_queries(1):
+        Client().get("/readyz")
+
+
+def test_a_database_that_is_away_makes_it_unready(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: str) -> None:
+        raise OperationalError("connection refused: host 10.0.0.1")
+
+    monkeypatch.setattr(health, "run", away)
+    response = Client().get("/readyz")
+    assert response.status_code == 503
+    assert response.json() == {
+        "status": "unavailable",
+        "checks": {"database": "unreachable", "migrations": "unknown"},
+    }
