@@ -60,6 +60,14 @@ class OutboxTask(celery.Task[Any, Any]):
         """Refuse: a signature is a message to be sent by Celery."""
         return self.apply_async(*args, **kwargs)
 
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: a result would hide that there is no message, and so no transaction."""
+        return self.apply_async(*args, **kwargs)
+
+    def retry(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: it would be tried uncounted. To be tried again, a task raises."""
+        return self.apply_async(*args, **kwargs)
+
     subtask = signature
     s = si = signature
 

@@ -18,6 +18,7 @@ from outbox.states import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.transaction import Atomic
 
     from outbox.message import Message
@@ -28,7 +29,8 @@ P = ParamSpec("P")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 # Celery's own retries would run beside those of the row, uncounted, and its early ack or its
-# requeue of a lost worker's message would bypass the count that ends a poison message.
+# requeue of a lost worker's message would bypass the count that ends a poison message. The last
+# ones are set here: the body gets its payload and nothing else, and nobody reads its result.
 _REFUSED_OPTIONS = frozenset(
     {
         "autoretry_for",
@@ -40,7 +42,11 @@ _REFUSED_OPTIONS = frozenset(
         "retry_jitter",
         "retry_kwargs",
         "acks_late",
+        "acks_on_failure_or_timeout",
         "reject_on_worker_lost",
+        "base",
+        "bind",
+        "ignore_result",
     }
 )
 
@@ -67,19 +73,19 @@ class Task(Generic[P]):
         self.atomic = atomic
         self.time_limit = time_limit
         self.prepare_function: Callable[[list[Message]], Iterable[Message] | None] | None = None
-        self.signature = inspect.signature(body)
+        self.parameters = inspect.signature(body)
         self.__doc__ = body.__doc__
         self.__name__ = body.__name__
         self.__module__ = body.__module__
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> object:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> object:
         """Run the body here and now, as a unit test would."""
         return self.body(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<outbox task {self.name}>"
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Message:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Message:
         """Store a message for this task, with the transaction that is open or not at all.
 
         Raises `NotInTransaction` outside a transaction, `InvalidPayload` if an argument is not
@@ -90,12 +96,12 @@ class Task(Generic[P]):
                 f"{self.name} serves several event types: name one, "
                 f"outbox.add({self.event_types[0]!r}, ...)."
             )
-        bound = self.signature.bind(*args, **kwargs)
+        bound = self.parameters.bind(*args, **kwargs)
         return _store(self, self.event_types[0], self._as_keywords(bound))
 
     def _as_keywords(self, bound: inspect.BoundArguments) -> dict[str, Any]:
         payload = dict(bound.arguments)
-        for name, parameter in self.signature.parameters.items():
+        for name, parameter in self.parameters.parameters.items():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 payload.update(payload.pop(name, {}))
         return payload
@@ -108,6 +114,7 @@ class Task(Generic[P]):
         It runs in the transaction that marks them ready, so its effect and "ready" appear
         together. Messages it returns are given back unspent, due again in a second.
         """
+        _refuse_async(function)
         self.prepare_function = function
         return function
 
@@ -118,8 +125,8 @@ class Task(Generic[P]):
             f"call {self.__name__}(...) to run its body here."
         )
 
-    delay = apply_async = apply = s = si = subtask = map = starmap = chunks = retry = _refuse
-    delay_on_commit = apply_async_on_commit = _refuse
+    delay = apply_async = apply = delay_on_commit = apply_async_on_commit = retry = _refuse
+    s = si = signature = subtask = map = starmap = chunks = _refuse
 
 
 def task(
@@ -137,14 +144,16 @@ def task(
     seconds, for a task that talks to the world. Other options are Celery's.
     Raises TypeError, at import, for what cannot work.
     """
-    if not event_types or not all(name for name in event_types):
+    if not event_types or not all(name and isinstance(name, str) for name in event_types):
         raise TypeError('Name the event type: @outbox.task("order.placed").')
     if refused := sorted(_REFUSED_OPTIONS & celery_options.keys()):
         raise TypeError(
-            f"{', '.join(refused)}: retries and acknowledgement belong to the outbox; "
-            "set max_attempts, and raise to be tried again."
+            f"{', '.join(refused)}: how it is called, tried again and acknowledged belongs to "
+            "the outbox; set max_attempts, and raise to be tried again."
         )
-    if not atomic and time_limit is None:
+    if max_attempts is not None and max_attempts < 1:
+        raise TypeError("max_attempts counts the first try: it is at least 1.")
+    if not atomic and (time_limit is None or time_limit <= 0):
         raise TypeError("atomic=False needs time_limit (seconds): its lease is made of it.")
 
     own_name = celery_options.pop("name", None)
@@ -170,14 +179,14 @@ def task(
     return declare
 
 
-def add(event_type: str, **payload: Any) -> Message:
+def add(event_type: str, /, **payload: Any) -> Message:
     """Store a message of a registered event type: the untyped form of `Task.enqueue`.
 
     Raises `UnknownEventType`, `NotInTransaction`, `InvalidPayload`.
     """
     declared = registry.get(event_type)
     try:
-        declared.signature.bind(**payload)
+        declared.parameters.bind(**payload)
     except TypeError as error:
         raise InvalidPayload(f"{declared.name} does not take this payload: {error}.") from None
     return _store(declared, event_type, payload)
@@ -193,11 +202,10 @@ def _store(declared: Task[Any], event_type: str, payload: dict[str, Any]) -> Mes
 
 def _require_transaction() -> None:
     alias = outbox_settings().database
-    # A TestCase wraps each test in transactions of its own, which production code cannot rely on.
-    blocks: list[Atomic] = connections[alias].atomic_blocks
-    if any(not getattr(block, "_from_testcase", False) for block in blocks):
+    if _in_transaction(connections[alias]):
         return
-    open_elsewhere = [c.alias for c in connections.all() if c.in_atomic_block and c.alias != alias]
+    others = connections.all(initialized_only=True)
+    open_elsewhere = [other.alias for other in others if _in_transaction(other)]
     hint = (
         f" (the open transaction is on {', '.join(map(repr, open_elsewhere))})"
         if open_elsewhere
@@ -207,6 +215,12 @@ def _require_transaction() -> None:
         f"A message is stored together with what it tells of: do both inside "
         f"transaction.atomic(using={alias!r}){hint}."
     )
+
+
+def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    # A TestCase wraps each test in transactions of its own, which production code cannot rely on.
+    blocks: list[Atomic] = connection.atomic_blocks
+    return any(not getattr(block, "_from_testcase", False) for block in blocks)
 
 
 def _to_json(declared: Task[Any], payload: dict[str, Any]) -> str:
@@ -223,15 +237,20 @@ def _to_json(declared: Task[Any], payload: dict[str, Any]) -> str:
     return text
 
 
-def _check_body(body: Callable[..., object]) -> None:
-    if (
-        inspect.iscoroutinefunction(body)
-        or inspect.isgeneratorfunction(body)
-        or inspect.isasyncgenfunction(body)
-    ):
+def _refuse_async(function: Callable[..., object]) -> None:
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
-            f"{body.__module__}.{body.__name__} is async or a generator: Celery would call it "
-            "and run nothing. Write a plain function."
+            f"{function.__module__}.{function.__name__} is async: it would be called and run "
+            "nothing. Write a plain function."
+        )
+
+
+def _check_body(body: Callable[..., object]) -> None:
+    _refuse_async(body)
+    if inspect.isgeneratorfunction(body):
+        raise TypeError(
+            f"{body.__module__}.{body.__name__} is a generator: it would be called and run "
+            "nothing. Write a plain function."
         )
     for parameter in inspect.signature(body).parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):

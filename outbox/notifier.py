@@ -16,10 +16,11 @@ import logging
 import os
 import threading
 import time
-from typing import Any
+from typing import Any, cast
 
 import psycopg2
 from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from outbox.conf import outbox_settings
 
@@ -67,6 +68,7 @@ class Notifier:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._raw: Any = None
+        self._failing = False
 
     def wake(self, channel: str) -> None:
         self._waiting.add(channel)
@@ -104,20 +106,24 @@ class Notifier:
 
     def _notify(self, channels: list[str]) -> None:
         reused = self._raw is not None
-        if not self._sent(channels) and reused:
-            self._sent(channels)  # the old connection had died unseen, a new one may do
+        error = self._send(channels)
+        if error is not None and reused:
+            error = self._send(channels)  # the old connection had died unseen, a new one may do
+        if error is not None and not self._failing:
+            # Once: only waits get longer, but they stay so for ever if nobody is told.
+            logger.warning("no notifications, polling finds the messages: %s", error)
+        self._failing = error is not None
 
-    def _sent(self, channels: list[str]) -> bool:
+    def _send(self, channels: list[str]) -> Exception | None:
         try:
             if self._raw is None:
                 self._raw = _connect()
             with self._raw.cursor() as cursor:
                 cursor.execute(_NOTIFY, [channels])
         except psycopg2.Error as error:
-            logger.debug("no notification on %s: %s", ", ".join(channels), error)
             self._disconnect()
-            return False
-        return True
+            return error
+        return None
 
     def _disconnect(self) -> None:
         raw, self._raw = self._raw, None
@@ -128,8 +134,10 @@ class Notifier:
 
 def _connect() -> Any:
     """Connect beside Django's own connection, and beside a pool, which is for the requests."""
-    parameters = connections[outbox_settings().database].get_connection_params()
-    # Options of a pool are written in capitals, those of libpq never.
+    # Django's own parameters, also where a pool's backend adds others: of the settings, libpq's are
+    # written in small letters, a pool's in capitals.
+    wrapper = cast("DatabaseWrapper", connections[outbox_settings().database])
+    parameters = DatabaseWrapper.get_connection_params(wrapper)
     parameters = {name: value for name, value in parameters.items() if name.islower()}
     raw = psycopg2.connect(**{"connect_timeout": CONNECT_SECONDS, **parameters})
     raw.autocommit = True

@@ -33,17 +33,23 @@ class AllowedTasks:
 
 
 def register(task: Task[Any]) -> None:
-    """Enter a task under each of its event types.
+    """Enter a task under each of its event types, or not at all.
 
-    Raises ImproperlyConfigured if another task has one of them: a message has one task.
+    Raises ImproperlyConfigured if another task has one of them (a message has one task) or has
+    its name: Celery would keep the first of the name and run its body for both.
     """
-    for event_type in task.event_types:
-        holder = _tasks.get(event_type)
-        if holder is not None and holder.name != task.name:
+    for event_type, holder in _tasks.items():
+        if event_type in task.event_types and holder.name != task.name:
             raise ImproperlyConfigured(
                 f"Event type {event_type!r} has two tasks: {holder.name} and {task.name}."
             )
-        _tasks[event_type] = task
+        if event_type not in task.event_types and holder.name == task.name:
+            raise ImproperlyConfigured(
+                f"Two tasks are named {task.name}, for {event_type!r} and for "
+                f"{', '.join(map(repr, task.event_types))}: name all event types in one, or "
+                "give the other a name of its own."
+            )
+    _tasks.update(dict.fromkeys(task.event_types, task))
 
 
 def get(event_type: str) -> Task[Any]:

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 class PlainSender:
     """Hands each message over to kombu's producer and takes the absence of an error for success.
 
-    No wait is longer than the transport's own time-outs; Redis gets half of the deadline.
+    No wait is longer than the transport's own time-outs; Redis gets a third of the deadline,
+    for a kept connection may have to be given up before two tries to connect.
     """
 
     def __init__(self, app: Celery, deadline: float) -> None:
         self._app = app
-        self._patience = deadline / 2
+        self._patience = deadline / 3
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
@@ -59,7 +60,10 @@ class PlainSender:
         faults += (OSError, OperationalError)
         try:
             if self._producer is None:
-                connection.connect()
+                # kombu tries at least twice, by default with seconds in between.
+                connection.ensure_connection(
+                    max_retries=1, interval_start=0, interval_step=0, interval_max=0
+                )
                 self._producer = self._app.amqp.Producer(connection.channel(), auto_declare=False)
         except faults as exc:
             raise Outage(f"cannot connect to {connection.as_uri()}: {exc}") from exc

@@ -10,10 +10,10 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from settings import env
 
-# Redis has no acknowledgement of its own: kombu sends a message again that was not acknowledged for
-# `visibility_timeout` seconds. It must be longer than the longest task, or a task that still runs is
-# sent again; the outbox sends again sooner than that anyway. kombu's default interval and throttle
-# look only every hundred seconds.
+# Redis has no acknowledgements of its own: kombu hands a message out again that was not acknowledged
+# for `visibility_timeout` seconds. That must be longer than the longest task, or one that still runs
+# is started again; the outbox, which sends again after minutes, does not depend on it. By kombu's
+# own interval and throttle it looks only every hundred seconds.
 _REDIS_OPTIONS: Final = {
     "visibility_timeout": 3_600,
     "unacked_restore_interval": 10,

@@ -17,7 +17,7 @@ app.autodiscover_tasks()
 
 @signals.setup_logging.connect
 def configure_logging(**_: Any) -> None:
-    """Log as Django's settings say: a receiver of this signal keeps Celery from the root logger."""
-    from django.conf import settings  # noqa: PLC0415 - the settings themselves import this module
+    """Log as Django's settings say: with a receiver here, Celery leaves the root logger alone."""
+    from django.conf import settings  # the settings import this module
 
     logging.config.dictConfig(settings.LOGGING)

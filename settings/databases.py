@@ -23,8 +23,8 @@ _KEEPALIVE: Final = {
 }
 
 # Seconds after which the server gives up on a transaction whose client says nothing. The loops and
-# the web process never think inside one for long, and a frozen one must free its rows. A task's body
-# may; so may a migration or a person at a shell.
+# the web process never think inside one for long, and a frozen one must free its rows. A task's
+# body may think; so may a migration, or a person at a shell.
 _IDLE_IN_TRANSACTION: Final[dict[ProcessKind, int]] = {
     "web": 10,
     "postprocess": 10,
@@ -103,7 +103,7 @@ def _policy(process: ProcessKind) -> dict[str, Any]:
 
 
 def _parse(name: str) -> dict[str, Any]:
-    """Read a URL as libpq does: the folder of a socket, several hosts and all parameters included."""
+    """Read a URL as libpq does: sockets' folders, several hosts and all parameters included."""
     url = env.url(name)
     mistake = env.BadVariable(
         f"{name} must be a PostgreSQL URL that names a database, such as"

@@ -1,4 +1,4 @@
-"""The environment: the only module that reads it, and it reads what `settings/variables.py` declares.
+"""The environment: read here alone, and only what `settings/variables.py` declares.
 
 Every variable `NAME` may also be given as `NAME_FILE`, the path of a file that holds the value.
 A variable that is empty counts as not given.
@@ -18,7 +18,7 @@ from settings.variables import VARIABLES, Kind, Variable
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
-_WEBHOOK_SECRET_PREFIX = "whsec_"
+_WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix is public
 # Standard Webhooks, "Signature scheme": between 192 and 512 bits of randomness.
 _WEBHOOK_SECRET_BYTES = range(24, 65)
 

@@ -39,6 +39,6 @@ control_socket_disable = True
 
 def post_worker_init(worker: Any) -> None:
     """Make psycopg2 cooperative: it is C, which monkey-patching does not reach."""
-    from settings.geventpool import wait  # noqa: PLC0415 - not before the worker is patched
+    from settings.geventpool import wait  # not before the worker is patched
 
     wait.install()

@@ -8,10 +8,10 @@ import os
 os.environ.setdefault("DATABASE_URL", "postgresql://127.0.0.1:5432/pillarbox")
 os.environ.setdefault("CELERY_BROKER_URL", "memory://")
 
-from settings.base import *  # noqa: E402, F403
-from settings.base import DATABASES, OUTBOX  # noqa: E402
+from settings.base import *  # noqa: F403
+from settings.base import DATABASES, OUTBOX
 
-SECRET_KEY = "a key for tests, which sign nothing of worth"
+SECRET_KEY = "a key for tests, which sign nothing of worth"  # noqa: S105
 # Slow hashing protects passwords; here it would only slow down the tests that log in.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

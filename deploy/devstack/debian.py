@@ -71,6 +71,8 @@ class DebianPackages:
             if self._out_of_reach is not None:
                 raise
             # No package lists on this machine, or too old: get them into a folder of our own.
+            for deb in (work / "debs").glob("*.deb"):
+                deb.unlink()
             self._update(work)
             self._download(package, wanted, work, own_lists=True)
         packages = sorted((work / "debs").glob("*.deb"))
@@ -80,22 +82,16 @@ class DebianPackages:
     def _download(
         self, package: str, wanted: re.Pattern[str], work: Path, *, own_lists: bool
     ) -> None:
-        simulate = ["-qq", "--simulate", "--no-install-recommends", "install", package]
-        plan = self._apt("apt-get install", work, *simulate, own_lists=own_lists)
+        install = ["-qq", "--print-uris", "--no-install-recommends", "install", package]
+        plan = self._apt("apt-get install", work, *install, own_lists=own_lists)
         run(plan, 30)
-        names = re.findall(r"^Inst (\S+)", plan.output(), re.MULTILINE)
-        names = [name for name in names if wanted.match(name)]
-        if not names:
+        found = re.findall(r"^'\S+' ([^_\s]+)_\S+ (\d+)", plan.output(), re.MULTILINE)
+        sizes = {name: int(size) for name, size in found if wanted.match(name)}
+        if not sizes:
             raise StartFailed(f"{package} is installed, but where it is was not found")
-        uris = self._apt(
-            "apt-get", work, "-qq", "--print-uris", "download", *names, own_lists=own_lists
-        )
-        run(uris, 30)
-        total = sum(
-            int(size) for size in re.findall(r"^'\S+ \S+ (\d+)", uris.output(), re.MULTILINE)
-        )
+        total = sum(sizes.values())
         download = self._apt(
-            "apt-get download", work, "-q", "download", *names, own_lists=own_lists
+            "apt-get download", work, "-q", "download", *sizes, own_lists=own_lists
         )
         self._watch(download, work / "debs", package, total)
 

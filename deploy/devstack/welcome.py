@@ -12,12 +12,12 @@ def lines(base_url: str, stack_dir: Path) -> list[str]:
     """What to open, what to type, how to stop."""
     login = command("manage", stack_dir, "createsuperuser")
     pairs = [
-        ("webhook", f"{base_url}/webhooks/posts/", "signed; the secret is in stack.env"),
-        ("posts", f"{base_url}/posts/", "bearer token: READ_TOKENS in stack.env"),
-        ("admin", f"{base_url}/admin/", "the login is made by the next line"),
+        ("webhook", f"{base_url}/webhooks/posts/", "signed with a secret of stack.env"),
+        ("health", f"{base_url}/readyz", ""),
+        ("admin", f"{base_url}/admin/", "make a login first:"),
         ("", login, ""),
         ("send more", command("send", stack_dir), ""),
-        ("addresses", nearby(stack_dir / "stack.env"), "while it runs"),
+        ("stack.env", nearby(stack_dir / "stack.env"), "addresses and secrets, while this runs"),
         ("logs", nearby(stack_dir / "logs") + os.sep, ""),
     ]
     width = max(len(value) for _, value, note in pairs if note)

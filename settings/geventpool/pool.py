@@ -95,7 +95,7 @@ class PermitPool(PostgresConnectionPool):  # type: ignore[misc] # untyped
                 release()
 
     def create_connection(self) -> extensions.connection:
-        """Open a connection within `connect_timeout`, which libpq leaves to a cooperative caller."""
+        """Open a connection within `connect_timeout`, which libpq leaves to cooperative callers."""
         seconds = self.kwargs.get("connect_timeout")
         with gevent.Timeout(seconds and float(seconds), self._unreachable(seconds)):
             connection: extensions.connection = super().create_connection()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import subprocess
 import sys
 import uuid
@@ -42,6 +42,9 @@ def celery_task(task: Task[Any]) -> Any:
 
 
 # Refused at import
+
+
+def body(order_id: int) -> None: ...
 
 
 async def coroutine(order_id: int) -> None: ...
@@ -94,7 +97,7 @@ def test_an_option_of_celery_that_belongs_to_the_outbox_is_refused(
     declare: Declare, options: dict[str, Any]
 ) -> None:
     with pytest.raises(TypeError, match=next(iter(options))):
-        declare("order.placed", **options)
+        declare("order.placed", **options)(body)
 
 
 @pytest.mark.parametrize("time_limit", [None, 0, -1])
@@ -102,13 +105,13 @@ def test_a_task_without_a_transaction_needs_a_time_limit(
     declare: Declare, time_limit: int | None
 ) -> None:
     with pytest.raises(TypeError, match="time_limit"):
-        declare("order.placed", atomic=False, time_limit=time_limit)
+        declare("order.placed", atomic=False, time_limit=time_limit)(body)
 
 
 @pytest.mark.parametrize("max_attempts", [0, -1])
 def test_a_task_gets_at_least_one_try(declare: Declare, max_attempts: int) -> None:
     with pytest.raises(TypeError, match="max_attempts"):
-        declare("order.placed", max_attempts=max_attempts)
+        declare("order.placed", max_attempts=max_attempts)(body)
 
 
 @pytest.mark.parametrize("event_types", [(), ("",), ("order.placed", "")])
@@ -116,7 +119,7 @@ def test_a_task_without_an_event_type_is_refused(
     declare: Declare, event_types: tuple[str, ...]
 ) -> None:
     with pytest.raises(TypeError, match="event type"):
-        declare(*event_types)
+        declare(*event_types)(body)
 
 
 def test_the_forgotten_parentheses_are_named() -> None:
@@ -203,7 +206,7 @@ def test_wrong_arguments_are_a_type_error(
     "value",
     [
         uuid.uuid4(),
-        datetime.date(2026, 1, 1),
+        dt.date(2026, 1, 1),
         {1, 2},
         b"bytes",
         float("nan"),
@@ -304,25 +307,25 @@ def test_the_transaction_of_a_test_case_does_not_count(confirm: Task[Any]) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_a_transaction_on_another_database_does_not_count_and_is_named(
-    confirm: Task[Any],
+    confirm: Task[Any], settings: Any
 ) -> None:
-    connections.databases["elsewhere"] = {**connections["default"].settings_dict}
+    connections.databases["elsewhere"] = connections["default"].settings_dict
+    settings.OUTBOX = {**settings.OUTBOX, "DATABASE": "elsewhere"}
     try:
-        with transaction.atomic(using="elsewhere"):
-            with pytest.raises(outbox.NotInTransaction, match="is on 'elsewhere'"):
+        with transaction.atomic(using="default"):
+            with pytest.raises(
+                outbox.NotInTransaction, match=r"'elsewhere'\) \(.* is on 'default'"
+            ):
                 confirm.enqueue(order_id=7)
     finally:
-        connections["elsewhere"].close()
-        del connections["elsewhere"]
-        del connections.databases["elsewhere"]
+        del connections["elsewhere"], connections.databases["elsewhere"]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_message_is_rolled_back_with_its_transaction(confirm: Task[Any]) -> None:
-    with pytest.raises(RuntimeError, match="no order"), transaction.atomic():
-        message = confirm.enqueue(order_id=7)
-        assert stored(message)
-        raise RuntimeError("no order")
+    with transaction.atomic():
+        assert stored(confirm.enqueue(order_id=7))
+        transaction.set_rollback(True)
     assert not OutboxMessage.objects.exists()
 
 
@@ -397,7 +400,7 @@ def test_the_task_that_celery_knows_runs_only_what_the_relay_has_sent(confirm: T
 
 
 def test_celery_acknowledges_late_and_keeps_the_options_that_are_its_own(declare: Declare) -> None:
-    @declare("order.placed", queue="mail", priority=3, time_limit=60, soft_time_limit=50)
+    @declare("order.placed", queue="mail", rate_limit="5/m", time_limit=60, soft_time_limit=50)
     def confirm(order_id: int) -> None: ...
 
     known = celery_task(confirm)
@@ -406,7 +409,7 @@ def test_celery_acknowledges_late_and_keeps_the_options_that_are_its_own(declare
         False,
         True,
     )
-    assert (known.queue, known.priority) == ("mail", 3)
+    assert (known.queue, known.rate_limit) == ("mail", "5/m")
     assert (known.time_limit, known.soft_time_limit) == (60, 50)
 
 
@@ -431,7 +434,6 @@ def test_the_package_is_imported_without_django() -> None:
 def test_the_package_lists_its_names_and_refuses_others() -> None:
     for name in outbox.__all__:
         assert getattr(outbox, name) is not None
-    assert set(outbox.__all__) <= set(dir(outbox))
     with pytest.raises(AttributeError, match="no attribute 'enqeue'"):
         outbox.enqeue  # type: ignore[attr-defined]  # noqa: B018
 

@@ -19,73 +19,23 @@ from typing import Any  # noqa: E402
 
 import django  # noqa: E402
 import gevent  # noqa: E402
-import psycopg2  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import connections, transaction  # noqa: E402
-from django.db.utils import Error, OperationalError  # noqa: E402
+from django.db.utils import OperationalError  # noqa: E402
 from gevent.event import Event  # noqa: E402
-from settings import databases  # noqa: E402
+from pool_probe import (  # noqa: E402
+    CONNECTIONS,
+    POOL_TIMEOUT,
+    PRIMARY,
+    backends,
+    name_of,
+    outcome,
+    outcomes,
+    query,
+    terminate,
+)
+
 from settings.geventpool import wait  # noqa: E402
-
-CONNECTIONS = 4
-POOL_TIMEOUT = 0.5
-PATIENCE = 2.0
-"""Seconds after which a wait counts as endless."""
-
-
-def query(alias: str, sql: str = "SELECT 1") -> Any:
-    """One request: borrow, ask, give back."""
-    connection = connections[alias]
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchone()[0]
-    finally:
-        connection.close()
-
-
-def outcome(alias: str, sql: str = "SELECT 1") -> str:
-    try:
-        with gevent.Timeout(PATIENCE):
-            query(alias, sql)
-    except gevent.Timeout:
-        return "endless wait"
-    except Error as error:
-        return f"{type(error).__name__}: {error}".strip()
-    return "ok"
-
-
-def outcomes(requests: int, alias: str, sql: str = "SELECT 1") -> list[str]:
-    greenlets = [gevent.spawn(outcome, alias, sql) for _ in range(requests)]
-    gevent.joinall(greenlets)
-    return [greenlet.value for greenlet in greenlets]
-
-
-def outside(sql: str, *parameters: str) -> Any:
-    """Ask the server on a connection that belongs to no pool."""
-    place = {name: value for name, value in PRIMARY["OPTIONS"].items() if name not in POOL_OPTIONS}
-    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST"}
-    place |= {name: PRIMARY[key] for name, key in names.items()} | {"port": PRIMARY["PORT"]}
-    connection = psycopg2.connect(**{n: v for n, v in place.items() if v != ""})
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return cursor.fetchone()[0]
-    finally:
-        connection.close()
-
-
-def backends(alias: str) -> int:
-    return outside(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", name_of(alias)
-    )
-
-
-def terminate(alias: str) -> int:
-    return outside(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s",
-        name_of(alias),
-    )
 
 
 def cold_start(alias: str) -> dict[str, Any]:
@@ -157,7 +107,7 @@ def forgotten(alias: str) -> dict[str, Any]:
     for _ in range(CONNECTIONS):
         gevent.spawn(forget).join()
     gc.collect()
-    return {"after": sorted(set(outcomes(CONNECTIONS, alias))), "backends": backends(alias)}
+    return {"after": sorted(set(outcomes(CONNECTIONS, alias)))}
 
 
 def other_database(alias: str) -> dict[str, Any]:
@@ -225,12 +175,6 @@ SCENARIOS: list[Callable[[str], dict[str, Any]]] = [
     left_open,
     unreachable,
 ]
-PRIMARY = databases.primary("web")
-POOL_OPTIONS = {"MAX_CONNS", "POOL_TIMEOUT"}
-
-
-def name_of(alias: str) -> str:
-    return f"pool {os.getpid()} {alias}"
 
 
 def main(engine: str) -> None:
@@ -250,7 +194,9 @@ def main(engine: str) -> None:
     }
     aliases["isolation_level"]["OPTIONS"]["isolation_level"] = 3
     settings.configure(
-        DATABASES={"default": {**PRIMARY, "ENGINE": engine}, **aliases}, USE_TZ=True, TIME_ZONE="UTC"
+        DATABASES={"default": {**PRIMARY, "ENGINE": engine}, **aliases},
+        USE_TZ=True,
+        TIME_ZONE="UTC",
     )
     django.setup()
     wait.install()
