@@ -33,7 +33,7 @@ def _relation(names: str, links: str, column: str) -> Relation:
     # delete or rename a category between this statement and the relation that needs it.
     return Relation(
         find=f"""
-            SELECT name, id FROM {names} WHERE name = ANY(%(names)s) ORDER BY name
+            SELECT name, id FROM {names} WHERE name = ANY(%(names)s) ORDER BY name FOR KEY SHARE
         """,
         insert=f"""
             INSERT INTO {names} (name) SELECT unnest(%(names)s::text[])

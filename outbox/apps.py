@@ -10,7 +10,12 @@ class OutboxConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from outbox import checks  # noqa: F401 - registers them, once the apps are loaded
+        from outbox import (  # once the apps are loaded
+            checks,  # noqa: F401 - registers them
+            replica_guard,
+        )
+
+        replica_guard.install()
 
         # Every process needs the registry: the web one to add messages, the post-processor for
         # the prepare functions, the relay for the queues. Celery's workers find tasks this way too.

@@ -9,12 +9,18 @@ import traceback
 import uuid
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import celery
-from django.db import DatabaseError, OperationalError, connections, transaction
-from django.utils import timezone
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    transaction,
+)
 from psycopg2 import errorcodes
 
 from outbox import backoff, registry, store
@@ -132,15 +138,16 @@ def _take(message_id: UUID) -> Taken | str:
     return taken
 
 
-def _begin(message_id: UUID, token: UUID | None, *, lease: float | None = None) -> Message | str:
+def _begin(message_id: UUID, token: UUID | None, *, lease: float | None = None) -> Taken | str:
     """Count the try, with a lease if there is a token, and commit it before the body runs."""
     seconds = lease if lease is not None else outbox_settings().redispatch_seconds
     with _taken(message_id) as taken:
         if isinstance(taken, str):
             return taken
         limit = registry.max_attempts(taken.message.event_type)
-        if store.begin_try(taken.message, token=token, seconds=seconds) <= limit:
-            return taken.message
+        attempts = store.begin_try(taken.message, token=token, seconds=seconds)
+        if attempts <= limit:
+            return replace(taken, message=replace(taken.message, attempts=attempts))
         store.fail_try(
             taken.message, DIED_EACH_TIME, counted=True, token=token, delay=0, limit=limit
         )
@@ -153,32 +160,39 @@ def _run_atomic(task: Task[Any], message_id: UUID, counted: bool) -> str:
     with _taken(message_id) as taken:
         if isinstance(taken, str):
             return taken
+        message = taken.message
+        if not counted and message.lease_token is None:  # else the relay's claim has counted it
+            message = replace(message, attempts=message.attempts + 1)
         try:
             # A savepoint: an exception undoes the body while the row stays locked for the retry.
             with transaction.atomic(using=alias):
-                _call(task, taken.message)
+                _call(task, message)
                 # Deferred constraints would fail at the commit, where no retry can be written.
                 connections[alias].check_constraints()
         except Exception as error:  # noqa: BLE001 - whatever a task raises is its failure
             failure = error
-            _write_failure(taken.message, failure, counted=counted, token=None)
+            _write_failure(message, failure, counted=counted, token=None)
         else:
-            store.complete(taken.message, counted=counted, token=None, taken_at=taken.at)
+            store.complete(message, counted=counted, token=None, taken_at=taken.at)
             return "done"
     raise failure
 
 
-def _run_leased(task: Task[Any], message: Message, token: UUID) -> str:
+def _run_leased(task: Task[Any], taken: Taken, token: UUID) -> str:
     """The body without a transaction; its receipt is guarded by the worker's lease."""
-    taken_at = timezone.now()
+    # The connection may have died while the body talked to others: what it did there is done,
+    # and a new connection can still write the receipt.
+    connection = connections[outbox_settings().database]
     try:
-        _call(task, message)
+        _call(task, taken.message)
     except Exception as error:
+        connection.close_if_unusable_or_obsolete()
         with contextlib.suppress(LeaseLost):
-            _write_failure(message, error, counted=True, token=token)
+            _write_failure(taken.message, error, counted=True, token=token)
         raise
+    connection.close_if_unusable_or_obsolete()
     try:
-        store.complete(message, counted=True, token=token, taken_at=taken_at)
+        store.complete(taken.message, counted=True, token=token, taken_at=taken.at)
     except LeaseLost:
         return "lease_lost"
     return "done"
@@ -207,7 +221,8 @@ def _write_failure(
             delay=backoff.delay_seconds(message.attempts),
             limit=limit,
         )
-    except DatabaseError as lost:
+    except (DatabaseError, InterfaceError) as lost:
         # The connection is gone: nothing can be written, and the message is sent again.
-        raise failure from lost
+        logger.warning("outbox.task %s: its failure could not be written: %s", message.id, lost)
+        raise failure from failure.__cause__
     logger.warning("outbox.task %s %s: %s", state, message.id, failure)

@@ -42,8 +42,11 @@ _REFUSED_OPTIONS = frozenset(
         "retry_jitter",
         "retry_kwargs",
         "acks_late",
+        "acks_on_failure",
         "acks_on_failure_or_timeout",
+        "acks_on_timeout",
         "reject_on_worker_lost",
+        "retry_on_worker_lost",
         "base",
         "bind",
         "ignore_result",
@@ -172,6 +175,7 @@ def task(
         registry.register(declared)
         options = dict(celery_options, bind=True, base=consumer.OutboxTask, name=declared.name)
         options |= {"acks_late": True, "reject_on_worker_lost": False}
+        options |= {"retry_on_worker_lost": False}
         options |= {"ignore_result": True, "time_limit": time_limit}
         celery.shared_task(**options)(consumer.runner(declared))
         return declared

@@ -114,7 +114,7 @@ class Notifier:
             logger.warning("no notifications, polling finds the messages: %s", error)
         self._failing = error is not None
 
-    def _send(self, channels: list[str]) -> Exception | None:
+    def _send(self, channels: list[str]) -> psycopg2.Error | None:
         try:
             if self._raw is None:
                 self._raw = _connect()

@@ -1,9 +1,10 @@
 """Every statement that `outbox.store` runs on the outbox.
 
 Claims share one shape: pick rows in a MATERIALIZED CTE, then update them. Without the CTE the
-planner may run a subquery with a LIMIT again and update more rows than were asked for. States
-are literals: passed as a parameter, a state loses the partial index under a generic plan. The
-clock is the database's: `now()` in claims, `clock_timestamp()` inside a task, whose transaction
+planner may run a subquery with a LIMIT again and update more rows than were asked for. The update
+finds them by an array of their keys: it cannot guess how many a CTE picks, and would read the
+whole table to join with it. States are literals: passed as a parameter, a state loses the partial
+index under a generic plan. The clock is the database's: `now()` in claims, `clock_timestamp()` inside a task, whose transaction
 may have begun long ago.
 """
 
@@ -19,7 +20,7 @@ WITH due AS MATERIALIZED (
     SET lease_token = %(token)s, suspect = true, attempts = m.attempts + 1,
         sends = m.sends + {{sends}}, started_at = NULL,
         due_at = now() + make_interval(secs => %(lease)s)
-    FROM due WHERE m.id = due.id
+    WHERE m.id = ANY (ARRAY(SELECT id FROM due))
     RETURNING m.*
 )
 SELECT {COLUMNS}, {{payload}}, {{suspect}} FROM claimed ORDER BY received_at
@@ -84,18 +85,23 @@ CLAIM_UNSENT_SUSPECT = _claim_to_send(
     suspect=True,
 )
 
+# In the order of the index: EXISTS would ignore the order, and then read the table for the first
+# that is due, if it believes that many are.
 ANY_DUE_PENDING = """
-SELECT EXISTS (SELECT FROM outbox_message
-               WHERE state = 'pending' AND NOT suspect AND due_at <= now()),
+SELECT (SELECT true FROM outbox_message
+        WHERE state = 'pending' AND NOT suspect AND due_at <= now()
+        ORDER BY due_at LIMIT 1) IS NOT NULL,
        EXISTS (SELECT FROM outbox_message
                WHERE state = 'pending' AND suspect AND due_at <= now())
 """
 
 ANY_DUE_TO_SEND = """
-SELECT EXISTS (SELECT FROM outbox_message
-               WHERE state = 'ready' AND NOT suspect AND due_at <= now()),
-       EXISTS (SELECT FROM outbox_message
-               WHERE state = 'dispatched' AND NOT suspect AND due_at <= now()),
+SELECT (SELECT true FROM outbox_message
+        WHERE state = 'ready' AND NOT suspect AND due_at <= now()
+        ORDER BY queue, due_at LIMIT 1) IS NOT NULL,
+       (SELECT true FROM outbox_message
+        WHERE state = 'dispatched' AND NOT suspect AND due_at <= now()
+        ORDER BY queue, due_at LIMIT 1) IS NOT NULL,
        EXISTS (SELECT FROM outbox_message
                WHERE state IN ('ready', 'dispatched') AND suspect AND due_at <= now())
 """
@@ -153,18 +159,18 @@ RETURNING id
 # would wait for its whole run. The time until the next sending doubles, up to an hour.
 MARK_DISPATCHED = """
 WITH sent AS MATERIALIZED (
-    SELECT id, coalesce(dispatched_at, now()) AS first_sent FROM outbox_message
+    SELECT id FROM outbox_message
     WHERE id = ANY(%(ids)s) AND lease_token = %(token)s AND state IN ('ready', 'dispatched')
       AND started_at IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE outbox_message AS m
-SET state = 'dispatched', dispatched_at = sent.first_sent,
-    attempts = m.attempts - 1, lease_token = NULL, suspect = false,
+UPDATE outbox_message
+SET state = 'dispatched', dispatched_at = coalesce(dispatched_at, now()),
+    attempts = attempts - 1, lease_token = NULL, suspect = false,
     due_at = now() + least(interval '1 hour',
-        greatest(make_interval(secs => %(redispatch)s), now() - sent.first_sent))
-FROM sent WHERE m.id = sent.id
-RETURNING m.id
+        greatest(make_interval(secs => %(redispatch)s), now() - coalesce(dispatched_at, now())))
+WHERE id = ANY (ARRAY(SELECT id FROM sent))
+RETURNING id
 """
 
 # A copy that the broker took before it went away may be running: its worker settles the row, and
@@ -180,11 +186,11 @@ WITH unprepared AS MATERIALIZED (
       AND started_at IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE outbox_message AS m
-SET lease_token = NULL, suspect = %(suspect)s, attempts = m.attempts - 1,
+UPDATE outbox_message
+SET lease_token = NULL, suspect = %(suspect)s, attempts = attempts - 1,
     due_at = now() + make_interval(secs => %(delay)s)
-FROM (SELECT id FROM unprepared UNION ALL SELECT id FROM unsent) AS mine WHERE m.id = mine.id
-RETURNING m.id
+WHERE id = ANY (ARRAY(SELECT id FROM unprepared UNION ALL SELECT id FROM unsent))
+RETURNING id
 """
 
 # Skips a row that a worker has locked, as the mark does and for the same reason.
@@ -195,14 +201,14 @@ WITH mine AS MATERIALIZED (
       AND started_at IS NULL
     FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE outbox_message AS m
-SET state = CASE WHEN m.attempts >= %(max_attempts)s THEN 'dead'
-                 WHEN m.state = 'dispatched' THEN 'ready' ELSE m.state END,
-    suspect = m.attempts < %(max_attempts)s,
+UPDATE outbox_message
+SET state = CASE WHEN attempts >= %(max_attempts)s THEN 'dead'
+                 WHEN state = 'dispatched' THEN 'ready' ELSE state END,
+    suspect = attempts < %(max_attempts)s,
     lease_token = NULL, last_error = %(error)s,
     due_at = now() + make_interval(secs => %(delay)s)
-FROM mine WHERE m.id = mine.id
-RETURNING m.state
+WHERE id = ANY (ARRAY(SELECT id FROM mine))
+RETURNING state
 """
 
 REQUEUE = """

@@ -63,7 +63,7 @@ class ConfirmedSender:
         for message in messages:
             try:
                 envelopes.append(self._envelopes.seal(message))
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - no broker is involved: it is the message
                 outcome.refused[message.id] = f"cannot be made a Celery message: {exc!r}"
         return envelopes
 
@@ -75,25 +75,24 @@ class ConfirmedSender:
         The broker does not say which one it was, and what became of the others is unknown:
         the culprit must stand alone to be refused.
         """
-        culprit_may_be_any = True
         try:
             line = self._line = self._line or self._connect(deadline)
             line.wire.deadline = deadline
             line.send(part, outcome)
         except ChannelClosed as exc:
-            reason, culprit_may_be_any = str(exc), len(part) > 1 or not exc.declared_anew
+            reason, alone = str(exc), len(part) == 1 and exc.declared_anew
         except FAULTS as exc:
             if not _our_fault(exc):
                 raise Outage(_reason(exc, deadline)) from exc
             self.abandon()
-            reason, culprit_may_be_any = str(exc), len(part) > 1
+            reason, alone = str(exc), len(part) == 1
         else:
             return []
-        if culprit_may_be_any:
-            middle = (len(part) + 1) // 2
-            return [part[:middle], part[middle:]]
-        outcome.refused[part[0].id] = reason
-        return []
+        if alone:
+            outcome.refused[part[0].id] = reason
+            return []
+        middle = (len(part) + 1) // 2
+        return [part[:middle], part[middle:]]
 
     def _connect(self, deadline: float) -> Line:
         brokers = max(1, len(self._broker.alt))
@@ -136,6 +135,6 @@ def _our_fault(exc: BaseException) -> bool:
 
 
 def _reason(exc: BaseException, deadline: float) -> str:
-    if monotonic() >= deadline:
+    if isinstance(exc, TimeoutError) or monotonic() >= deadline:
         return "the broker did not answer in time"
     return str(exc) or type(exc).__name__

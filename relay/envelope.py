@@ -13,6 +13,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, cast
 
 import amqp
+import celery
 from kombu import Producer
 
 if TYPE_CHECKING:
@@ -24,15 +25,22 @@ if TYPE_CHECKING:
     from outbox import Message
 
 
+# What `send_task` says of a task that it does not know; a worker reads both as "no".
+IGNORE_RESULT = None if celery.VERSION >= (5, 7) else False
+
+
 def send(app: Celery, producer: Producer, message: Message) -> None:
     """Give the message to the producer as Celery would, its signals included.
 
     The options of a task that this process knows (priority, expires, time limits) apply.
+    `after_task_publish` means that the producer has it; where batches are confirmed, the broker
+    does not have it yet.
     """
     task: Any = app.tasks.get(message.task)
     options = _options_of(task)
     limits = {name: options.pop(name, None) for name in ("time_limit", "soft_time_limit")}
-    expires, ignore_result = options.pop("expires", None), options.pop("ignore_result", None)
+    expires = options.pop("expires", None)
+    ignore_result = options.pop("ignore_result", IGNORE_RESULT)
     options |= {"queue": message.queue, "headers": {"outbox": message.sends}}
     options = app.amqp.router.route(options, message.task, (), {}, task)
     if isinstance(expires, Real):
@@ -88,22 +96,9 @@ class Envelopes(Producer):
         content, exchange, routing_key, declare = self._sealed
         return Envelope(message.id, content, exchange, routing_key, declare)
 
-    def _publish(
-        self,
-        body: Any,
-        priority: Any,
-        content_type: Any,
-        content_encoding: Any,
-        headers: Any,
-        properties: dict[str, Any],
-        routing_key: str,
-        mandatory: bool,
-        immediate: bool,
-        exchange: str,
-        declare: list[Any],
-        *rest: Any,
-        **more: Any,
-    ) -> None:
+    def _publish(self, *args: Any, **_: Any) -> None:
+        body, priority, content_type, content_encoding, headers, properties, key = args[:7]
+        exchange, declare = args[9:11]  # between them: mandatory, immediate
         content = amqp.Message(
             body,
             priority=priority,
@@ -112,4 +107,4 @@ class Envelopes(Producer):
             application_headers=headers,
             **properties,
         )
-        self._sealed = content, exchange, routing_key, tuple(declare)
+        self._sealed = content, exchange, key, tuple(declare)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import amqp
 from amqp import spec
 
+from relay.errors import Outage
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 # reader while we write.
 PIECE = 64
 WINDOW = 256
-
 
 # A lost connection may also show in py-amqp as a missing attribute or channel.
 FAULTS = (OSError, amqp.AMQPError, AttributeError, KeyError)
@@ -125,9 +126,7 @@ class Line:
                         (0, envelope.exchange, envelope.routing_key, True, False),
                         envelope.content,
                     )
-                except amqp.RecoverableConnectionError:
-                    raise
-                except Exception as exc:  # nothing is sent in here: the message is at fault
+                except UNENCODABLE as exc:
                     del data[before:]
                     self._outcome.refused[envelope.id] = f"cannot be encoded for AMQP: {exc!r}"
                 else:
@@ -164,6 +163,6 @@ class Line:
     def close(self, patience: float) -> None:
         """Say goodbye, for at most `patience` seconds."""
         self.wire.deadline = monotonic() + patience
-        with suppress(*FAULTS):
+        with suppress(Outage, *FAULTS):
             self.wire.close()
         self.wire.abandon()

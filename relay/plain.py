@@ -46,9 +46,10 @@ class PlainSender:
                 raise Outage("the broker was too slow for so many messages")
             try:
                 send(self._app, producer, message)
-            except faults as exc:
-                raise Outage(str(exc) or type(exc).__name__) from exc
             except Exception as exc:
+                # kombu 5.5's filesystem transport stumbles over its own handling of an OSError.
+                if isinstance(exc, faults) or isinstance(exc.__context__, faults):
+                    raise Outage(str(exc) or type(exc).__name__) from exc
                 outcome.refused[message.id] = f"cannot be handed to the broker: {exc!r}"
             else:
                 outcome.confirmed.add(message.id)

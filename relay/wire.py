@@ -80,7 +80,7 @@ class Wire(pyamqp.Connection):
         if data:
             self.transport.write(data)
 
-    def blocking_read(self, timeout: float | None = None) -> Any:
+    def blocking_read(self, timeout: float | None = None) -> Any:  # noqa: ARG002 - see deadline
         with self.transport.having_timeout(self.remaining()):
             frame = self.transport.read_frame()
         return self.on_inbound_frame(frame)

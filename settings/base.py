@@ -85,6 +85,7 @@ OUTBOX = {
     "DATABASE": "default",
     "LEASE_SECONDS": env.integer("OUTBOX_LEASE_SECONDS"),
     "REDISPATCH_SECONDS": env.integer("OUTBOX_REDISPATCH_SECONDS"),
+    "PUBLISH_SECONDS": env.integer("OUTBOX_PUBLISH_SECONDS"),
     "MAX_ATTEMPTS": env.integer("OUTBOX_MAX_ATTEMPTS"),
     "MAX_IN_FLIGHT": env.integer("OUTBOX_MAX_IN_FLIGHT"),
     "HISTORY_DAYS": env.integer("OUTBOX_HISTORY_DAYS"),

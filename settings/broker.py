@@ -10,10 +10,10 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from settings import env
 
-# Redis has no acknowledgements of its own: kombu hands a message out again that was not acknowledged
-# for `visibility_timeout` seconds. That must be longer than the longest task, or one that still runs
-# is started again; the outbox, which sends again after minutes, does not depend on it. By kombu's
-# own interval and throttle it looks only every hundred seconds.
+# Redis has no acknowledgements of its own: kombu hands a message out again that was not
+# acknowledged for `visibility_timeout` seconds. That must be longer than the longest task, or one
+# that still runs is started again; the outbox, which sends again after minutes, does not depend on
+# it. By kombu's own interval and throttle it looks only every hundred seconds.
 _REDIS_OPTIONS: Final = {
     "visibility_timeout": 3_600,
     "unacked_restore_interval": 10,

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from settings import env
+from settings import databases, env
 
 # Read by the workers' settings: their greenlets share a pool of connections.
 os.environ["DATABASE_POOL"] = "true"
@@ -18,6 +18,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.production")
 try:
     # Here a mistake stops the server with one message; in a worker it would be a traceback each.
     env.check("web", production=os.environ["DJANGO_SETTINGS_MODULE"] == "settings.production")
+    databases.primary("web")
+    databases.replica("web")
     bind = f"127.0.0.1:{env.integer('PORT')}"
     workers = env.integer("WEB_CONCURRENCY")
 except ImproperlyConfigured as mistake:
@@ -28,16 +30,17 @@ worker_connections = 1_000
 # A worker reports each second. One that is silent for so long hangs as a whole, whatever its
 # requests do, and is replaced.
 timeout = 30
-# A request holds its answer for a few seconds at most, by the deadlines of pool and statements.
+# A request ends within seconds, by the deadlines of pool and statements; an idle connection that a
+# client keeps is closed before the patience of a stop is over.
 graceful_timeout = 8
-keepalive = 30
+keepalive = 5
 # The workers report through a file: in memory, so that a busy disk cannot make them look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # One socket in the home folder for all servers of a user: two of them would fight over it.
 control_socket_disable = True
 
 
-def post_worker_init(worker: Any) -> None:
+def post_worker_init(_worker: Any) -> None:
     """Make psycopg2 cooperative: it is C, which monkey-patching does not reach."""
     from settings.geventpool import wait  # not before the worker is patched
 

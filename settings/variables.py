@@ -170,14 +170,20 @@ _OUTBOX = (
     _seconds(
         "OUTBOX_LEASE_SECONDS",
         60,
-        "How long a claim belongs to the process that made it. A process that dies holds its"
-        " messages up by so much.",
+        "How long a claim belongs to the process that made it. What a process that dies had claimed"
+        " waits for so long.",
     ),
     _seconds(
         "OUTBOX_REDISPATCH_SECONDS",
         300,
-        "A dispatched message without a receipt is sent again after this time, then twice of it,"
-        " up to an hour. Longer than the longest task.",
+        "A dispatched message without a receipt is sent again after this time, then after"
+        " twice of it, up to an hour. Give more than the longest task takes.",
+    ),
+    _seconds(
+        "OUTBOX_PUBLISH_SECONDS",
+        5,
+        "Seconds in which the broker must have taken a batch; at most half of the lease.",
+        maximum=600,
     ),
     _count("OUTBOX_MAX_ATTEMPTS", 10, "Tries of one step before a message is dead.", maximum=1_000),
     _count(

@@ -9,6 +9,8 @@ from pathlib import Path
 
 #: Seconds to wait for the processes of a run that was killed: its guard is stopping them.
 PATIENCE = 15.0
+#: Seconds that the guard may need for its last step.
+GUARD_SECONDS = 1.0
 
 
 def wait_for_end(pids: Path, say: Callable[[str], None], patience: float = PATIENCE) -> None:
@@ -18,15 +20,19 @@ def wait_for_end(pids: Path, say: Callable[[str], None], patience: float = PATIE
     started meanwhile would find its files in use. A number that lives on after ``patience``
     seconds belongs to a stranger by now.
     """
-    until = time.monotonic() + patience
-    told = False
-    while (running := _running(pids)) and time.monotonic() < until:
-        if not told:
-            say(f"waiting for the run before to end ({', '.join(sorted(running))})")
-            told = True
-        time.sleep(0.1)
+    if running := _running(pids):
+        say(f"waiting for the run before to end ({', '.join(sorted(running))})")
+        _wait_until(lambda: not _running(pids), patience)
+        # Its guard removes them last; later it would remove those of the new processes.
+        _wait_until(lambda: not _files(pids), GUARD_SECONDS)
     for path in _files(pids):
         path.unlink(missing_ok=True)
+
+
+def _wait_until(ready: Callable[[], bool], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not ready() and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def _running(pids: Path) -> list[str]:

@@ -73,6 +73,6 @@ class PollingCommand(BaseCommand):
             poller.run()
         elif not poller.drain(unfinished, PATIENCE_SECONDS):
             raise CommandError(
-                f"{unfinished()} messages are left: no progress for {PATIENCE_SECONDS:.0f} s, or "
-                "stopped. `manage.py outbox stats` shows where they are."
+                f"Not drained: stopped, or no progress for {PATIENCE_SECONDS:.0f} s. "
+                "`manage.py outbox stats` shows what is left."
             )

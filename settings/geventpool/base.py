@@ -19,6 +19,7 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc] # untyped
     """django-db-geventpool's wrapper, which borrows for a request and gives back after it."""
 
     _connection_pools: ClassVar[dict[tuple[Any, ...], PermitPool]] = {}
+    connection: extensions.connection | None
     _lender: PermitPool
 
     @property
@@ -47,9 +48,8 @@ class DatabaseWrapper(base.DatabaseWrapper):  # type: ignore[misc] # untyped
     def init_connection_state(self) -> None:
         """Set the time zone too, which Django leaves to the pool wherever there is one."""
         super().init_connection_state()
-        connection = self.connection
-        if self._configure_connection(connection) and not self.get_autocommit():
-            connection.commit()
+        if self._configure_connection(self.connection) and not self.get_autocommit():
+            self._commit()
 
     def close_if_unusable_or_obsolete(self) -> None:
         """Give the connection back after a request, but not out of a transaction."""

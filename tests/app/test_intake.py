@@ -82,7 +82,9 @@ def test_many_deliveries_of_one_new_post_at_once_all_get_in(send: Send) -> None:
     assert OutboxMessage.objects.count() == WebhookDelivery.objects.count() == 10
 
 
-def test_a_duplicate_waits_for_the_first_and_takes_its_place_if_that_rolls_back() -> None:
+def test_a_duplicate_waits_for_the_first_and_takes_its_place_if_that_rolls_back(
+    wait_until_blocked: Callable[[], None],
+) -> None:
     body = signed_delivery().body
     answers: list[Acceptance] = []
 
@@ -188,19 +190,6 @@ def terminate(pid: int) -> None:
             cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     finally:
         connections.close_all()
-
-
-def wait_until_blocked() -> None:
-    """Wait until another session of this database waits for a lock. Raises after 10 s."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DO $$ BEGIN FOR i IN 1..1000 LOOP"
-            " PERFORM FROM pg_stat_activity WHERE datname = current_database()"
-            " AND wait_event_type = 'Lock';"
-            " IF FOUND THEN RETURN; END IF;"
-            " PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();"
-            " END LOOP; RAISE 'nobody waits for a lock'; END $$"
-        )
 
 
 def test_the_error_of_a_ledger_that_never_settles_is_the_databases(

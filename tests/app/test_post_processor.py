@@ -208,6 +208,24 @@ def test_the_messages_of_a_post_that_somebody_holds_are_given_back_and_the_rest_
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("model", "field"), [(Category, "categories"), (Tag, "tags")])
+def test_names_are_made_in_one_order_whatever_the_order_of_the_event(
+    wait_until_blocked: Callable[[], None], model: Any, field: str
+) -> None:
+    """Somebody else is making "b": the post-processor waits there, and has not made "c" yet."""
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            model.objects.create(name="b")
+            filling = pool.submit(closing(fill), message(**{field: ["c", "b", "a"]}))
+            wait_until_blocked()
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '1s'")
+            model.objects.create(name="c")
+        assert filling.result(timeout=10) == []
+    assert set(model.objects.values_list("name", flat=True)) >= {"a", "b", "c"}
+
+
+@pytest.mark.django_db(transaction=True)
 def test_post_processors_with_the_same_new_names_do_not_deadlock() -> None:
     """Eight at once, each with the same names in another order, over and over."""
     names = [f"name {n}" for n in range(20)]

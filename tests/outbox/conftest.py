@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,7 +17,10 @@ import pytest
 from django.db import connection, connections
 from psycopg2 import sql
 from pytest_django import DjangoDbBlocker
-from pytest_django import DjangoDbBlocker
+
+from app.models import Category, Post, Tag
+from outbox.routers import replica_reads
+from tests.waiting import eventually
 
 Sql = Callable[..., Any]
 
@@ -151,3 +156,52 @@ def outage(maintenance: Sql) -> Iterator[Outage]:
     outage = Outage(maintenance, connection.settings_dict["NAME"])
     yield outage
     outage.end()
+
+
+@pytest.fixture
+def supervisor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[[], list[str]]]:
+    """Stands for systemd: gives what it was told so far."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.setblocking(False)
+        receiver.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        told: list[str] = []
+
+        def read() -> list[str]:
+            while True:
+                try:
+                    told.extend(receiver.recv(1000).decode().splitlines())
+                except BlockingIOError:
+                    return told
+
+        yield read
+
+
+def replay_everything() -> None:
+    """Wait until the replica has what the primary has."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_lsn()")
+        [[position]] = cursor.fetchall()
+
+    def replayed() -> bool:
+        with replica_reads(), connections["replica"].cursor() as cursor:
+            cursor.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [position])
+            [[answer]] = cursor.fetchall()
+        return bool(answer)
+
+    eventually(replayed)
+
+
+@pytest.fixture
+def replica_post(transactional_db: None) -> Post:
+    """A Post with a tag and a category, as read from the replica."""
+    written = Post.everything.create(source_id="1", title="a title")
+    written.tags.add(Tag.objects.create(name="a tag"))
+    written.categories.add(Category.objects.create(name="a category"))
+    replay_everything()
+    with replica_reads():
+        read = Post.everything.get()
+    assert read._state.db == "replica"
+    return read

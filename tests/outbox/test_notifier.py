@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import select
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +14,6 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(30)]
 
-ROOT = Path(__file__).parents[2]
 Listen = Callable[[str], Any]
 Heard = Callable[[Any, float], bool]
 
@@ -101,13 +97,15 @@ def test_all_threads_share_one_thread_and_one_session(
 
 
 def test_an_outage_loses_the_hint_and_nothing_else(
-    outage: Any, connect: Callable[[], Any], listen: Listen, heard: Heard
+    outage: Any, listen: Listen, heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:
     outage.begin()
 
     for _ in range(100):
         notifier.wake("outbox_pending")
     assert threads() == 1
+    [record] = eventually(lambda: [*caplog.records])
+    assert "polling finds the messages" in record.getMessage()
 
     outage.end()
     listener = listen("outbox_pending")
@@ -186,64 +184,3 @@ def test_no_thread_to_be_had_is_no_error(monkeypatch: pytest.MonkeyPatch) -> Non
         notifier.wake("outbox_pending")
 
     assert threads() == 0
-
-
-FORK = """
-import os, sys, warnings
-warnings.simplefilter("ignore")
-import django
-django.setup()
-from outbox import notifier
-from tests.waiting import eventually
-
-notifier.wake("outbox_ready")
-sys.stdin.readline()  # the parent's thread has its connection now
-child = os.fork()
-notifier.wake("outbox_pending" if child == 0 else "outbox_ready")
-if child:
-    _, status = os.waitpid(child, 0)
-    sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-GEVENT = """
-from gevent import monkey
-monkey.patch_all()
-import sys, time
-import gevent, gevent.socket, psycopg2.extensions
-
-def wait(raw):
-    while (state := raw.poll()) != psycopg2.extensions.POLL_OK:
-        if state == psycopg2.extensions.POLL_READ:
-            gevent.socket.wait_read(raw.fileno())
-        else:
-            gevent.socket.wait_write(raw.fileno())
-
-psycopg2.extensions.set_wait_callback(wait)
-import django
-django.setup()
-from outbox import notifier
-from tests.waiting import eventually
-
-gevent.joinall([gevent.spawn(notifier.wake, "outbox_pending") for _ in range(100)])
-notifier.wake("outbox_ready")
-gevent.socket.wait_read(sys.stdin.fileno())
-"""
-
-
-@pytest.mark.parametrize("program", [FORK, GEVENT], ids=["fork", "gevent"])
-def test_children_and_greenlets_are_served(
-    listen: Listen, heard: Heard, process_environment: dict[str, str], program: str
-) -> None:
-    pending, ready = listen("outbox_pending"), listen("outbox_ready")
-    with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, env=process_environment, stdin=subprocess.PIPE
-    ) as process:
-        assert heard(ready, 10)
-        assert program is FORK or heard(pending, 10)
-        process.communicate(b"go on\n", timeout=10)
-
-    assert process.returncode == 0
-    if program is FORK:
-        # Each process ended at once, and sent what was waiting before it did.
-        assert heard(pending, 10)
-        assert heard(ready, 10)

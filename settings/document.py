@@ -1,0 +1,70 @@
+"""Writes the table of the environment's variables: ``python -m settings.document``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from settings.variables import EVERY_PROCESS, SECTIONS, Variable
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+
+_INTRODUCTION = """\
+# Settings
+
+All settings are environment variables, read once at the start: a process with a mistake in its
+environment says what is wrong and does not start. Each variable `NAME` may also be given as
+`NAME_FILE`, the path of a file that holds the value, which is the better way for those marked as
+secret. An empty variable counts as not given.
+
+This page is written from `settings/variables.py` by `python -m settings.document`.
+"""
+
+
+def markdown() -> str:
+    """Return the whole page."""
+    return "\n".join([_INTRODUCTION, *(line for name in SECTIONS for line in _section(name))])
+
+
+def _section(name: str) -> Iterator[str]:
+    yield f"## {name}\n"
+    yield "| variable | value | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for variable in SECTIONS[name]:
+        value = f"{_kind(variable)}{', secret' if variable.secret else ''}"
+        meaning = " ".join(filter(None, (variable.help, _required(variable))))
+        yield f"| `{variable.name}` | {value} | {_default(variable)} | {meaning} |"
+    yield ""
+
+
+def _kind(variable: Variable) -> str:
+    if variable.kind == "flag":
+        return "true or false"
+    if variable.kind != "integer":
+        return variable.kind
+    if variable.maximum is None:
+        return f"integer, at least {variable.minimum}"
+    return f"integer, {variable.minimum} to {variable.maximum}"
+
+
+def _default(variable: Variable) -> str:
+    return f"`{variable.default}`" if variable.default else ""
+
+
+def _required(variable: Variable) -> str:
+    if variable.required_by:
+        return f"Required by: {_names(variable.required_by)}."
+    if variable.required_in_production_by:
+        return f"In production required by: {_names(variable.required_in_production_by)}."
+    return ""
+
+
+def _names(processes: frozenset[str]) -> str:
+    return "every process" if processes == EVERY_PROCESS else ", ".join(sorted(processes))
+
+
+if __name__ == "__main__":
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(markdown())
+    sys.stdout.write(f"{DOCUMENT} written\n")
