@@ -10,6 +10,15 @@ from django.db import connections
 
 from outbox.conf import NAMES, outbox_settings
 
+_NUMBERS = (
+    "lease_seconds",
+    "redispatch_seconds",
+    "max_attempts",
+    "max_in_flight",
+    "history_days",
+    "publish_seconds",
+)
+
 
 @register()
 def database_is_postgresql(**_: Any) -> list[CheckMessage]:
@@ -52,17 +61,16 @@ def settings_are_known(**_: Any) -> list[CheckMessage]:
 def durations_fit(**_: Any) -> list[CheckMessage]:
     """Numbers are positive, and a batch is sent well within its lease."""
     conf = outbox_settings()
-    positive = ("lease_seconds", "redispatch_seconds", "max_attempts", "max_in_flight")
     found: list[CheckMessage] = [
         Error(
             f"OUTBOX[{name.upper()!r}] is {getattr(conf, name)!r}.",
             hint="Give a number above zero.",
             id="outbox.E004",
         )
-        for name in (*positive, "history_days", "publish_seconds")
-        if getattr(conf, name) <= 0
+        for name in _NUMBERS
+        if not _is_positive(getattr(conf, name))
     ]
-    if conf.publish_seconds * 2 > conf.lease_seconds:
+    if not found and conf.publish_seconds * 2 > conf.lease_seconds:
         found.append(
             Error(
                 f"A batch may take {conf.publish_seconds} s to send, but its lease is only "
@@ -73,3 +81,23 @@ def durations_fit(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register()
+def lists_are_lists(**_: Any) -> list[CheckMessage]:
+    """A text where a list belongs would be taken letter by letter."""
+    conf = outbox_settings()
+    return [
+        Error(
+            f"OUTBOX[{name.upper()!r}] is {getattr(conf, name)!r}.",
+            hint="Give a list of texts.",
+            id="outbox.E006",
+        )
+        for name in ("tasks", "replica_models")
+        if not isinstance(getattr(conf, name), tuple)
+        or not all(isinstance(item, str) and item for item in getattr(conf, name))
+    ]
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

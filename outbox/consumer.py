@@ -7,6 +7,7 @@ import inspect
 import logging
 import traceback
 import uuid
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -204,7 +205,9 @@ def _call(task: Task[Any], message: Message) -> None:
         result = task.body(**message.payload)
     finally:
         _current.reset(context)
-    if inspect.isawaitable(result) or inspect.isgenerator(result):
+    if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+        if isinstance(result, Coroutine | Generator):
+            result.close()  # or Python would warn, later, that it was never awaited
         raise Permanent(f"{task.name} returned {type(result).__name__}: its work was not done")
 
 

@@ -4,8 +4,8 @@ Claims share one shape: pick rows in a MATERIALIZED CTE, then update them. Witho
 planner may run a subquery with a LIMIT again and update more rows than were asked for. The update
 finds them by an array of their keys: it cannot guess how many a CTE picks, and would read the
 whole table to join with it. States are literals: passed as a parameter, a state loses the partial
-index under a generic plan. The clock is the database's: `now()` in claims, `clock_timestamp()` inside a task, whose transaction
-may have begun long ago.
+index under a generic plan. The clock is the database's: `now()` in claims, `clock_timestamp()`
+inside a task, whose transaction may have begun long ago.
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ def check(process: str, *, production: bool = False) -> None:
 
     Raises `ImproperlyConfigured` with all the mistakes, one a line.
     """
-    mistakes = [str(mistake) for mistake in _mistakes(process, production=production)]
+    # A rule that compares variables tells the mistake in one of them a second time.
+    mistakes = dict.fromkeys(str(mistake) for mistake in _mistakes(process, production=production))
     if mistakes:
         raise ImproperlyConfigured(
             "The environment cannot be used:\n" + "\n".join(f"  {line}" for line in mistakes)

@@ -26,9 +26,7 @@ def declare() -> Iterator[Declare]:
     """Declares outbox tasks as `outbox.task` does, and takes them out again after the test."""
     declared: list[Task[Any]] = []
 
-    def declare(
-        *event_types: str, **options: Any
-    ) -> Callable[[Callable[..., object]], Task[Any]]:
+    def declare(*event_types: str, **options: Any) -> Callable[[Callable[..., object]], Task[Any]]:
         def decorate(body: Callable[..., object]) -> Task[Any]:
             task = outbox.task(*event_types, **options)(body)
             declared.append(task)

@@ -37,7 +37,9 @@ def commands(port: int) -> list[Command]:
     web = (*module, "gunicorn", "-c", "settings/gunicorn.py", "--bind", f"{HOST}:{port}")
     # Without gossip, mingle and heartbeat a worker that has no work costs next to nothing.
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    worker = (*module, "celery", "-A", "settings", "worker", *quiet, "-c", "2", "-l", "INFO")
+    # Named by its port: two workers of one name shut each other out from a broker that both use.
+    name = ("-n", f"pillarbox-{port}@%h")
+    worker = (*module, "celery", "-A", "settings", "worker", *name, *quiet, "-c", "2", "-l", "INFO")
     return [
         Command("web", (*web, "settings.wsgi"), patience=10),
         Command("postprocess", manage("postprocess"), patience=10),

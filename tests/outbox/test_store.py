@@ -215,9 +215,7 @@ def test_every_error_can_be_stored(error: str, stored: str) -> None:
 
 @pytest.mark.parametrize(("unprepared", "state"), [(True, State.PENDING), (False, State.READY)])
 def test_requeue_starts_again_at_the_step_that_died(unprepared: bool, state: State) -> None:
-    row = MessageFactory(
-        state=State.DEAD, unprepared=unprepared, attempts=10, sends=7, due_in=500
-    )
+    row = MessageFactory(state=State.DEAD, unprepared=unprepared, attempts=10, sends=7, due_in=500)
     assert store.requeue([row.pk]) == {row.pk}
     row.refresh_from_db()
     assert (row.state, row.attempts, row.sends, row.dispatched_at) == (state, 0, 0, None)

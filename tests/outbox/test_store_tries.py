@@ -130,9 +130,7 @@ def test_a_try_after_one_that_died_under_its_lease_counts_anew() -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda m: store.fail_try(
-            m, "late", counted=True, token=uuid.uuid4(), delay=0, limit=9
-        ),
+        lambda m: store.fail_try(m, "late", counted=True, token=uuid.uuid4(), delay=0, limit=9),
         lambda m: store.complete(m, counted=True, token=uuid.uuid4(), taken_at=TAKEN_AT),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import gevent
@@ -15,8 +16,7 @@ from settings import databases
 PRIMARY = databases.primary("web")
 POOL_OPTIONS = {"MAX_CONNS", "POOL_TIMEOUT"}
 CONNECTIONS = 4
-POOL_TIMEOUT = 0.5
-PATIENCE = 1.5
+PATIENCE = float(sys.argv[2])
 """Seconds after which a wait counts as endless."""
 
 

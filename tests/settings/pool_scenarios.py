@@ -1,4 +1,5 @@
-"""What a pool does under stress, told as one JSON object: run with the backend's name.
+"""What a pool does under stress, told as one JSON object: run with the backend's name and the seconds
+after which a wait counts as endless.
 
 A process of its own, since monkey-patching cannot be undone. Each scenario has an alias, and so a
 pool, of its own: one that is wedged does not spoil the next.
@@ -25,7 +26,7 @@ from django.db.utils import OperationalError  # noqa: E402
 from gevent.event import Event  # noqa: E402
 from pool_probe import (  # noqa: E402
     CONNECTIONS,
-    POOL_TIMEOUT,
+    PATIENCE,
     PRIMARY,
     backends,
     name_of,
@@ -39,7 +40,7 @@ from settings.geventpool import wait  # noqa: E402
 
 
 def cold_start(alias: str) -> dict[str, Any]:
-    burst = gevent.spawn(outcomes, 20, alias, "SELECT pg_sleep(0.05)")
+    burst = gevent.spawn(outcomes, 20, alias, "SELECT pg_sleep(0.1)")
     most = 0
     while not burst.ready():
         most = max(most, backends(alias))
@@ -178,10 +179,8 @@ SCENARIOS: list[Callable[[str], dict[str, Any]]] = [
 
 
 def main(engine: str) -> None:
-    stock = not engine.startswith("settings.")
-    options = {**PRIMARY["OPTIONS"], "MAX_CONNS": CONNECTIONS, "POOL_TIMEOUT": POOL_TIMEOUT}
-    if stock:
-        del options["POOL_TIMEOUT"]
+    options = {**PRIMARY["OPTIONS"], "MAX_CONNS": CONNECTIONS}
+    del options["POOL_TIMEOUT"]
     # A server in another zone than the project's: what the pool forgets to set shows.
     options["options"] += " -c TimeZone=Asia/Tokyo"
     aliases = {
@@ -192,9 +191,12 @@ def main(engine: str) -> None:
         }
         for scenario in SCENARIOS
     }
+    if engine == "settings.geventpool":
+        for name, alias in aliases.items():
+            alias["OPTIONS"]["POOL_TIMEOUT"] = 0.5 if name == "exhausted" else PATIENCE
     aliases["isolation_level"]["OPTIONS"]["isolation_level"] = 3
     settings.configure(
-        DATABASES={"default": {**PRIMARY, "ENGINE": engine}, **aliases},
+        DATABASES={"default": PRIMARY, **aliases},
         USE_TZ=True,
         TIME_ZONE="UTC",
     )

@@ -1,0 +1,61 @@
+"""What the entry points do with the environment that they are given."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PRODUCTION = {
+    "DATABASE_URL": "postgresql://127.0.0.1:1/pillarbox",
+    "DJANGO_ALLOWED_HOSTS": "pillarbox.example",
+    "DJANGO_SECRET_KEY": base64.b64encode(os.urandom(48)).decode(),
+    "WEBHOOK_SECRETS": "whsec_" + base64.b64encode(os.urandom(32)).decode(),
+}
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        env={"PATH": os.environ["PATH"], **environment},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_djangos_deployment_checks_find_nothing_in_production() -> None:
+    result = run("manage.py", "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("command", ["relay", "postprocess", "check"])
+def test_a_command_with_a_mistake_in_its_environment_says_so_and_no_more(command: str) -> None:
+    result = run("manage.py", command, **{**PRODUCTION, "OUTBOX_LEASE_SECONDS": "soon"})
+    assert result.returncode == 1
+    assert "OUTBOX_LEASE_SECONDS must be a whole number" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"WEBHOOK_SECRETS": ""}, "WEBHOOK_SECRETS is not set"),
+        ({"DATABASE_URL": "postgresql://nowhere"}, "DATABASE_URL must be a PostgreSQL URL"),
+    ],
+)
+def test_a_web_server_with_a_mistake_in_its_environment_says_so_and_no_more(
+    change: dict[str, str], complaint: str
+) -> None:
+    command = ("-m", "gunicorn", "-c", "settings/gunicorn.py", "settings.wsgi")
+    result = run(*command, **{**PRODUCTION, **change})
+    assert result.returncode == 1
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr
