@@ -28,13 +28,6 @@ CHECK_ENV = env DJANGO_SETTINGS_MODULE=settings.production \
   DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))') \
   WEBHOOK_SECRETS=whsec_$$($(PY) -c 'import base64, secrets; print(base64.b64encode(secrets.token_bytes(32)).decode())')
 
-# What production demands, made up: the checks connect to nothing.
-CHECK_ENV = env DJANGO_SETTINGS_MODULE=settings.production \
-  DATABASE_URL=postgresql://127.0.0.1:1/x DATABASE_REPLICA_URL=postgresql://127.0.0.1:1/x \
-  CELERY_BROKER_URL=amqp://127.0.0.1:1 DJANGO_ALLOWED_HOSTS=localhost \
-  DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))') \
-  WEBHOOK_SECRETS=whsec_$$($(PY) -c 'import base64, secrets; print(base64.b64encode(secrets.token_bytes(32)).decode())')
-
 check: $(VENV)/dev.installed ## format, lint, types, import contracts, migrations, system checks
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .

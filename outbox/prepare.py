@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from psycopg2 import errorcodes
 
 from outbox import backlog, backoff, registry, store
@@ -39,11 +39,19 @@ _OUTAGE_CLASSES = ("08", "53", "57P")
 
 
 def nobodys_fault(error: Exception) -> bool:
-    """Whether no message is to blame: the batch lost a race, or the database is away."""
-    if not isinstance(error, OperationalError | InterfaceError):
+    """Whether no message is to blame: the batch lost a race, or the database is away.
+
+    Ask before the connection is used again.
+    """
+    if not isinstance(error, DatabaseError | InterfaceError):
         return False
     code = getattr(error.__cause__, "pgcode", None)
-    return code is None or code in _NOBODYS_FAULT or code.startswith(_OUTAGE_CLASSES)
+    if code is None:
+        # A lost connection has no code, and neither has a prepare function's wrong use of one,
+        # which is a failure: given back each time, it would hold up its batch for ever.
+        raw: Any = connections[outbox_settings().database].connection
+        return raw is None or bool(raw.closed)
+    return code in _NOBODYS_FAULT or code.startswith(_OUTAGE_CLASSES)
 
 
 class Preparer:
@@ -53,9 +61,13 @@ class Preparer:
         self._batch_size = batch_size
         self._refunds = Refunds()
 
+    def settle(self) -> None:
+        """Give back what could not be given back yet. Raises OperationalError."""
+        self._refunds.settle()
+
     def step(self) -> bool:
         """Prepare one batch, and one suspect by itself. True if there may be more."""
-        self._refunds.settle()
+        self.settle()
         fresh, suspect = backlog.any_due_pending()
         known = registry.prepared_event_types()
         batch = store.claim_pending(known, limit=self._batch_size) if fresh else []
@@ -74,6 +86,9 @@ class Preparer:
                 groups.setdefault(prepare, []).append(message)
         for prepare, messages in groups.items():
             self._prepare(prepare, messages)
+        # Not before every part has had its turn: in an outage this raises, and what had none
+        # would be leased and counted until its lease runs out.
+        self.settle()
 
     def _prepare(self, prepare: PrepareFunction, messages: list[Message]) -> None:
         """Prepare a group in one transaction, or its halves, each in one of its own.
@@ -89,7 +104,7 @@ class Preparer:
         except Exception as error:  # noqa: BLE001 - whatever a prepare function raises
             if nobodys_fault(error):
                 logger.warning("outbox.prepare.postponed %d messages: %s", len(messages), error)
-                self._refunds.give_back(messages, delay=WAIT_SECONDS)
+                self._refunds.owe(messages, delay=WAIT_SECONDS)
             elif len(messages) > 1:
                 middle = len(messages) // 2
                 self._prepare(prepare, messages[:middle])
@@ -113,15 +128,21 @@ class Preparer:
         limit = registry.max_attempts(message.event_type)
         if not message.suspect or message.attempts <= limit:
             return False
-        store.fail(message, DIED_EACH_TIME, delay=0, max_attempts=limit)
+        self._write_failure(message, DIED_EACH_TIME, limit)
         return True
 
     def _fail(self, message: Message, error: Exception) -> None:
         limit = 0 if isinstance(error, Permanent) else registry.max_attempts(message.event_type)
-        text = "".join(traceback.format_exception(error))
+        self._write_failure(message, "".join(traceback.format_exception(error)), limit)
+
+    def _write_failure(self, message: Message, reason: str, limit: int) -> None:
         delay = backoff.delay_seconds(message.attempts)
         try:
-            state = store.fail(message, text, delay=delay, max_attempts=limit)
+            state = store.fail(message, reason, delay=delay, max_attempts=limit)
         except LeaseLost:
+            return  # the process that has it now will say what becomes of it
+        except (OperationalError, InterfaceError):
+            self._refunds.owe([message])  # it will fail again once the database is back
             return
-        logger.warning("outbox.prepare.failed %s is %s: %s", message.id, state, error)
+        last_line = reason.rstrip().rpartition("\n")[2]
+        logger.warning("outbox.prepare.failed %s is %s: %s", message.id, state, last_line)

@@ -23,13 +23,8 @@ class Refunds:
     def __init__(self) -> None:
         self._owed: list[tuple[list[Message], float]] = []
 
-    def give_back(self, messages: Sequence[Message], *, delay: float = 0.0) -> None:
-        """Release the claims, due again after `delay` seconds."""
-        self.owe(messages, delay=delay)
-        self.settle()
-
     def owe(self, messages: Sequence[Message], *, delay: float = 0.0) -> None:
-        """Have the next `settle` release the claims."""
+        """Have the next `settle` release the claims, due again `delay` seconds after it."""
         if messages:
             self._owed.append((list(messages), delay))
 

@@ -7,6 +7,7 @@ import os
 # Without servers the settings still load, for the type checker and for tests that need none.
 os.environ.setdefault("DATABASE_URL", "postgresql://127.0.0.1:5432/pillarbox")
 os.environ.setdefault("CELERY_BROKER_URL", "memory://")
+os.environ.setdefault("WEBHOOK_SECRETS", "whsec_Zm9yIHRlc3RzLCBndWFyZHMgbm90aGluZw==")
 
 from settings.base import *  # noqa: F403
 from settings.base import DATABASES, OUTBOX

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.production")
+django.setup(set_prefix=False)
 
-application = get_wsgi_application()
+from app.handler import Handler  # noqa: E402 - it needs the apps
+
+application = Handler()

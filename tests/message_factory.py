@@ -11,7 +11,7 @@ from django.contrib.postgres.functions import TransactionNow
 
 from outbox.message import Message
 from outbox.models import HistoryMessage, OutboxMessage
-from outbox.states import DONE, FINISHABLE, State
+from outbox.states import DONE, State
 
 TASK = "tests.happened"
 
@@ -114,7 +114,3 @@ def state_of(message_id: uuid.UUID) -> str:
     if row is not None:
         return row.state
     return DONE if HistoryMessage.objects.filter(pk=message_id).exists() else "gone"
-
-
-FINISHABLE_STATES = sorted(FINISHABLE)
-UNFINISHABLE_STATES = sorted(set(State) - FINISHABLE)

@@ -19,7 +19,9 @@ def rows(page: str, columns: int) -> list[list[str]]:
 
 
 def test_the_page_of_the_state_machine_has_the_moves_of_the_code() -> None:
-    told = [[re.findall(r"`(\w+)`", cell) for cell in row] for row in rows("docs/state-machine.md", 3)]
+    told = [
+        [re.findall(r"`(\w+)`", cell) for cell in row] for row in rows("docs/state-machine.md", 3)
+    ]
     moves = [(source[0], target[0]) for source, target, by in told if source and target and by]
     assert sorted(moves) == sorted((source.value, target.value) for source, target in MOVES)
 

@@ -27,8 +27,8 @@ class Identity:
     gid: int | None = None
 
     def can_use(self, program: Path, folder: Path) -> bool:
-        """Whether `program` runs and `folder` can be written that way."""
-        test = ["sh", "-c", 'test -w "$1" && exec "$2" --version', "sh", str(folder), str(program)]
+        """Whether `program` runs and `folder` can be entered that way."""
+        test = ["sh", "-c", 'test -x "$1" && exec "$2" --version', "sh", str(folder), str(program)]
         try:
             done = subprocess.run(
                 [*self.prefix, *test],

@@ -23,6 +23,7 @@ from deploy.devstack.state import State
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 10.0
+ORDER = ("postgres", "replica", "broker")
 
 
 class Servers:
@@ -74,6 +75,7 @@ class Servers:
             self._stop()
             raise
         self.notes = [databases.result(), broker.result()]
+        self.processes.sort(key=lambda process: ORDER.index(process.name))
         return self
 
     def __exit__(

@@ -142,6 +142,7 @@ def fail() -> None:
 # A good end
 
 
+@committed
 def test_a_task_is_run_once_and_moves_its_row_to_the_history(task: Task[Any], body: Body) -> None:
     message = sent(task)
 
@@ -287,18 +288,19 @@ def test_a_short_lock_is_waited_for(task: Task[Any], connect: Raw) -> None:
         other.execute("SELECT FROM outbox_message FOR NO KEY UPDATE")
         worker = threading.Thread(target=work)
         worker.start()
-        eventually(lambda: _someone_waits_for_a_lock(other))
+        eventually(_someone_waits_for_a_lock)
         other.execute("COMMIT")
     worker.join(10)
     assert outcomes == ["done"]
 
 
-def _someone_waits_for_a_lock(cursor: Any) -> bool:
-    cursor.execute(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return bool(cursor.fetchone()[0])
+def _someone_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def test_the_bodys_own_statements_wait_as_long_as_the_session_lets_them(

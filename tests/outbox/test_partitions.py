@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 
 from outbox import partitions, store
+from outbox.models import HistoryMessage
 from outbox.partitions import maintain, name_of
 from outbox.states import State
 from tests.message_factory import HistoryFactory, MessageFactory, as_message
@@ -47,7 +48,7 @@ def drop_partition(day: date) -> str:
     return name_of(day)
 
 
-def done_on(day: date) -> HistoryFactory:
+def done_on(day: date) -> HistoryMessage:
     return HistoryFactory(done_at=datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -51,7 +51,7 @@ def with_token(message: Message, token: uuid.UUID) -> Message:
     return Message(message.id, message.event_type, message.task, message.queue, lease_token=token)
 
 
-def snapshot(message: Message) -> dict[str, Any]:
+def snapshot(message: Message) -> Mapping[str, object]:
     return OutboxMessage.objects.filter(pk=message.id).values().get()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import celery
 import pytest
 from celery import Celery
 
@@ -32,9 +33,22 @@ def send_task(app: Celery, message: Message) -> None:
     )
 
 
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
 def received(channel: Any, queue: str) -> tuple[bytes, dict[str, Any], dict[str, Any]]:
-    message = channel.basic_get(queue, no_ack=True)
-    assert message is not None, "the queue is empty"
+    found: list[Any] = []  # Celery sends without a confirm: it may still be on its way
+
+    def look() -> bool:
+        found.append(channel.basic_get(queue, no_ack=True))
+        return found[-1] is not None
+
+    wait_until(look)
+    message = found[-1]
     where = {name: message.delivery_info[name] for name in ("exchange", "routing_key")}
     return message.body, message.properties, where
 
@@ -45,13 +59,6 @@ def length(channel: Any, queue: str) -> int:
 
 def nothing() -> None:
     """The body of a task that is never run."""
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_a_message_equals_what_celery_sends(
@@ -67,23 +74,23 @@ def test_a_message_equals_what_celery_sends(
     assert ours[1]["correlation_id"] == str(sent.id)
 
 
-def test_a_message_carries_the_options_of_its_task_as_celerys_does(
+def test_a_message_carries_the_options_of_a_task_that_is_known(
     app: Celery, channel: Any, queue: str, message: NewMessage, publisher: Publisher
 ) -> None:
     options = {"expires": 60, "time_limit": 9, "soft_time_limit": 8}
     task = app.task(name="tests.with_options", shared=False, **options)(nothing)
     sent = message(task=task.name)
-    task.apply_async(task_id=str(sent.id), queue=queue, headers={"outbox": sent.sends})
     publisher.publish([sent])
 
-    celerys, ours = received(channel, queue), received(channel, queue)
-    for each in (celerys, ours):
-        headers = each[1]["application_headers"]
-        assert headers.pop("expires"), "a time of day, taken when it was sent"
-        del headers["ignore_result"]  # the worker asks its own task; send_task does not tell
-    assert ours == celerys
-    assert ours[1]["expiration"] == "60000"
+    ours = received(channel, queue)
     assert ours[1]["application_headers"]["timelimit"] == [9, 8]
+    assert ours[1]["expiration"] == "60000"
+    assert ours[1]["application_headers"].pop("expires"), "a time of day"
+    if celery.VERSION >= (5, 7):  # before, send_task did not ask the task
+        send_task(app, sent)
+        celerys = received(channel, queue)
+        assert celerys[1]["application_headers"].pop("expires")
+        assert ours == celerys
 
 
 def test_a_batch_of_300_is_confirmed(

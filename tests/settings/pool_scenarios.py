@@ -1,5 +1,5 @@
-"""What a pool does under stress, told as one JSON object: run with the backend's name and the seconds
-after which a wait counts as endless.
+"""What a pool does under stress, told as one JSON object: run with the backend's name
+and the seconds after which a wait counts as endless.
 
 A process of its own, since monkey-patching cannot be undone. Each scenario has an alias, and so a
 pool, of its own: one that is wedged does not spoil the next.
