@@ -54,7 +54,7 @@ def current_message() -> Message:
     return message
 
 
-class OutboxTask(celery.Task[Any, Any]):
+class OutboxTask(celery.Task):  # type: ignore[type-arg]  # generic in newer releases only
     """Celery's side of an outbox task: it can be received, not sent."""
 
     def apply_async(self, *_args: Any, **_kwargs: Any) -> Any:

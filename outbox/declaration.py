@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-import re
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec
 
 import celery
@@ -13,6 +11,7 @@ from django.db import connections
 from outbox import consumer, registry, store
 from outbox.conf import outbox_settings
 from outbox.exceptions import InvalidPayload, NotInTransaction, NotSendable
+from outbox.payload import to_json
 from outbox.states import State
 
 if TYPE_CHECKING:
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from outbox.message import Message
 
 P = ParamSpec("P")
-
-# A NUL, as JSON escapes it; two backslashes before the u are a backslash of the text itself.
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 # Celery's own retries would run beside those of the row, uncounted, and its early ack or its
 # requeue of a lost worker's message would bypass the count that ends a poison message. The last
@@ -200,7 +196,7 @@ def _store(declared: Task[Any], event_type: str, payload: dict[str, Any]) -> Mes
     _require_transaction()
     state = State.READY if declared.prepare_function is None else State.PENDING
     return store.add(
-        event_type, declared.name, declared.queue, _to_json(declared, payload), state=state
+        event_type, declared.name, declared.queue, to_json(declared.name, payload), state=state
     )
 
 
@@ -225,20 +221,6 @@ def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
     # A TestCase wraps each test in transactions of its own, which production code cannot rely on.
     blocks: list[Atomic] = connection.atomic_blocks
     return any(not getattr(block, "_from_testcase", False) for block in blocks)
-
-
-def _to_json(declared: Task[Any], payload: dict[str, Any]) -> str:
-    try:
-        text = json.dumps(payload, allow_nan=False, ensure_ascii=False)
-        text.encode()
-    except (TypeError, ValueError) as error:
-        raise InvalidPayload(
-            f"The arguments of {declared.name} are stored as JSON: {error}. "
-            "Give keys, numbers and text; str() a UUID, isoformat() a date."
-        ) from None
-    if _NUL.search(text):
-        raise InvalidPayload(f"The arguments of {declared.name} hold a NUL character.")
-    return text
 
 
 def _refuse_async(function: Callable[..., object]) -> None:

@@ -38,19 +38,17 @@ _NOBODYS_FAULT = (
 _OUTAGE_CLASSES = ("08", "53", "57P")
 
 
-def nobodys_fault(error: Exception) -> bool:
+def nobodys_fault(error: Exception, *, connected: bool) -> bool:
     """Whether no message is to blame: the batch lost a race, or the database is away.
 
-    Ask before the connection is used again.
+    An error without a code is the loss of the connection, or, while that is still `connected`, a
+    prepare function's wrong use of it: a failure, which would be given back for ever.
     """
     if not isinstance(error, DatabaseError | InterfaceError):
         return False
     code = getattr(error.__cause__, "pgcode", None)
     if code is None:
-        # A lost connection has no code, and neither has a prepare function's wrong use of one,
-        # which is a failure: given back each time, it would hold up its batch for ever.
-        raw: Any = connections[outbox_settings().database].connection
-        return raw is None or bool(raw.closed)
+        return not connected
     return code in _NOBODYS_FAULT or code.startswith(_OUTAGE_CLASSES)
 
 
@@ -98,11 +96,14 @@ class Preparer:
         """
         if self._gave_up(messages):
             return
+        alias = outbox_settings().database
+        raw: Any = None
         try:
-            with transaction.atomic(using=outbox_settings().database, durable=True):
+            with transaction.atomic(using=alias, durable=True):
+                raw = connections[alias].connection  # Django replaces a lost one at the end
                 self._prepare_locked(prepare, messages)
         except Exception as error:  # noqa: BLE001 - whatever a prepare function raises
-            if nobodys_fault(error):
+            if nobodys_fault(error, connected=raw is not None and not raw.closed):
                 logger.warning("outbox.prepare.postponed %d messages: %s", len(messages), error)
                 self._refunds.owe(messages, delay=WAIT_SECONDS)
             elif len(messages) > 1:

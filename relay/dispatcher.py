@@ -31,13 +31,14 @@ class Dispatcher:
         self._window = Window()
         self._refunds = Refunds()
         self._confirmed: list[Message] = []
+        self._refused: list[tuple[Message, str]] = []
         self._pause_seconds = 0.0
         self._resume_at = 0.0
 
     def step(self) -> bool:
         """Send a batch of each kind that is due, and one suspect by itself. True if any was."""
-        self._settle()
-        if time.monotonic() < self._resume_at:
+        self.settle()
+        if self._paused():
             return False
         ready, overdue, suspect = backlog.any_due_to_send()
         if not (ready or overdue or suspect):
@@ -47,26 +48,36 @@ class Dispatcher:
         sent = False
         if ready and (rooms := self._window.rooms(self._batch_size)):
             sent |= self._send(store.claim_ready(rooms, allowed), entering=True)
-        if overdue:
+        if overdue and not self._paused():
             queues = self._window.queues()
             sent |= self._send(store.claim_overdue(queues, allowed, limit=self._batch_size))
-        if suspect:
+        if suspect and not self._paused():
             # One between two batches: what kills a relay must not bury its neighbours.
             open_queues = list(self._window.rooms(1))
             sent |= self._send(store.claim_unsent_suspect(open_queues, allowed))
         return sent
 
-    def _settle(self) -> None:
-        """Write what a lost database connection left unwritten; the lease guards late writes."""
+    def settle(self) -> None:
+        """Write what became of the messages, also what a lost connection left unwritten.
+
+        The lease guards late writes. Raises OperationalError while the database is away.
+        """
         if self._confirmed:
             store.mark_dispatched(self._confirmed)
             self._confirmed = []
         self._refunds.settle()
+        while self._refused:
+            self._fail(*self._refused[0])
+            self._refused.pop(0)
+
+    def _paused(self) -> bool:
+        return time.monotonic() < self._resume_at
 
     def _send(self, claimed: list[Message], *, entering: bool = False) -> bool:
         """Publish claimed messages, in batches. False if the broker is away or none was claimed."""
-        left = [message for message in claimed if not self._gave_up(message)]
+        left = claimed
         try:
+            left = [message for message in claimed if not self._gave_up(message)]
             while left:
                 batch, left = left[: self._batch_size], left[self._batch_size :]
                 outcome = self._publish(batch, entering=entering)
@@ -81,15 +92,12 @@ class Dispatcher:
     def _publish(self, batch: list[Message], *, entering: bool) -> Outcome:
         outcome = self._publisher.publish(batch)
         self._confirmed = [message for message in batch if message.id in outcome.confirmed]
+        self._refused = [(m, outcome.refused[m.id]) for m in batch if m.id in outcome.refused]
         if entering:
             self._window.sent(self._confirmed)
         # Nobody's fault: what an outage kept from being sent is given back with its attempt.
-        settled = outcome.confirmed | outcome.refused.keys()
-        self._refunds.owe([message for message in batch if message.id not in settled])
-        self._settle()
-        for message in batch:
-            if message.id in outcome.refused:
-                self._fail(message, outcome.refused[message.id])
+        self._refunds.owe([message for message in batch if not outcome.settled(message.id)])
+        self.settle()
         return outcome
 
     def _gave_up(self, message: Message) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import celery
 import pytest
+from celery import _state
 
 import outbox
 from outbox import registry
@@ -25,6 +26,7 @@ class Declare(Protocol):
 def declare() -> Iterator[Declare]:
     """Declares outbox tasks as `outbox.task` does, and takes them out again after the test."""
     declared: list[Task[Any]] = []
+    before = set(_state._on_app_finalizers)
 
     def declare(*event_types: str, **options: Any) -> Callable[[Callable[..., object]], Task[Any]]:
         def decorate(body: Callable[..., object]) -> Task[Any]:
@@ -39,3 +41,5 @@ def declare() -> Iterator[Declare]:
         registry.unregister(task)
         # Celery keeps the first task of a name: the next test's would never be reached.
         celery.current_app.tasks.pop(task.name, None)
+    # And enters every shared task ever declared into each app that is made later.
+    _state._on_app_finalizers.intersection_update(before)

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import secrets
+import signal
 import socket
 import time
 import uuid
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import celery
 from django.db import connections
 
 from app import signature
@@ -118,6 +120,7 @@ def running(folder: Path, **environment: str) -> Iterator[Service]:
     given = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings.base", **environment}
     env = application.environment(servers, own, given)
     started = application.processes(port, folder, env)
+    _empty_the_queue()
     service = Service(port, secret, {process.name: process for process, _ in started})
     try:
         for process, _ in started:
@@ -125,8 +128,18 @@ def running(folder: Path, **environment: str) -> Iterator[Service]:
         eventually(lambda: _is_ready(service), START_SECONDS)
         yield service
     finally:
+        for process, _ in started:  # all at once: none has to outlive another here
+            process.send(signal.SIGTERM)
         for process, patience in started:
             process.stop(patience)
+
+
+def _empty_the_queue() -> None:
+    """Take away what an earlier run that was cut off has left in the broker."""
+    with celery.current_app.connection_for_write() as connection:
+        queue = celery.current_app.amqp.queues["celery"](connection.default_channel)
+        queue.declare()
+        queue.purge()
 
 
 def _is_ready(service: Service) -> bool:

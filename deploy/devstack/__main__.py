@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 
 COMMANDS = {
@@ -16,6 +17,9 @@ COMMANDS = {
 
 
 def main() -> int:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Nothing is started yet. An exception could get lost in a module that is being loaded.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = argparse.ArgumentParser(prog="python -m deploy.devstack")
     commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
     chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from deploy.devstack.debian import DebianPackages, Unavailable
+from deploy.devstack.guard import guard
 from deploy.devstack.process import Process, StartFailed
 from deploy.devstack.rabbitmq import RabbitMQ, find_rabbitmq
 from deploy.devstack.redis_server import Redis, find_redis
@@ -46,6 +47,8 @@ def start_broker(
         try:
             broker = _start(candidate, stack_dir, state, packages)
         except (Unavailable, StartFailed) as error:
+            if guard.aborted:
+                raise StartFailed(str(error)) from error
             reasons.append(f"{TITLES[candidate]} cannot be had: {error}")
             if kind is None:
                 say(reasons[-1])

@@ -126,6 +126,10 @@ class Guard:
     def forget(self, name: str) -> None:
         self._tell(f"{self.token}/{name}", None)
 
+    @property
+    def aborted(self) -> bool:
+        return self._aborted
+
     def abort(self) -> None:
         """Stop all that is watched; until `close()`, what is started next is refused."""
         self._let_go(aborted=True)

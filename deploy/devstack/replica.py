@@ -52,6 +52,8 @@ class Replica(Server):
         )
         self.start_and_wait()
         self.wait_until(self._is_streaming, STREAMING_SECONDS)
+        if self._is_ahead():
+            raise StartFailed(self.complaint("holds what the primary never wrote"))
 
     def _copy(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
@@ -88,6 +90,20 @@ class Replica(Server):
         )
         match = re.search(r"system identifier:\s+(\d+)", done.stdout)
         return match[1] if match else None
+
+    def _is_ahead(self) -> bool:
+        """Whether the primary was put back to an older state: it writes before it sends."""
+        positions = []
+        for server, function in (
+            (self, "pg_last_wal_replay_lsn()"),
+            (self._primary, "pg_current_wal_flush_lsn()"),
+        ):
+            with contextlib.closing(server.connect()) as connection:
+                cursor = connection.cursor()
+                cursor.execute(f"SELECT {function} - '0/0'")
+                positions.append(cursor.fetchone()[0])
+        replica, primary = positions
+        return bool(replica > primary)
 
     def _is_streaming(self) -> bool:
         try:

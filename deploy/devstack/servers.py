@@ -108,7 +108,8 @@ class Servers:
                 server.bring_up(self._say)
             except (psycopg2.Error, OSError) as error:
                 raise StartFailed(
-                    f"{server.name} in {server.data} cannot be set up: {error}"
+                    f"{server.name} in {server.data} cannot be set up: {str(error).strip()}. "
+                    f"To begin anew, without its data, remove {self._stack_dir}"
                 ) from error
         self.environment["DATABASE_URL"] = primary.url()
         self.environment["DATABASE_REPLICA_URL"] = replica.url()

@@ -25,7 +25,7 @@ def positive(kind: type[int | float]) -> Callable[[str], float]:
             number = kind(text)
         except ValueError:
             number = kind(0)
-        if not number > 0:
+        if not 0 < number < float("inf"):
             raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
         return number
 
@@ -64,11 +64,16 @@ class PollingCommand(BaseCommand):
         unfinished: Callable[[], int],
         *,
         channel: str,
+        on_stop: Callable[[], None],
         **options: Any,
     ) -> None:
-        """Run `step` until a signal, or with --drain until `unfinished()` is zero."""
+        """Run `step` until a signal, or with --drain until `unfinished()` is zero.
+
+        `on_stop` writes what an outage has left unwritten, the claims to be given back above all.
+        """
         name = self.__module__.rpartition(".")[2]
-        poller = Poller(name, step, interval=options["poll_interval"], channel=channel)
+        interval = options["poll_interval"]
+        poller = Poller(name, step, interval=interval, channel=channel, on_stop=on_stop)
         if not options["drain"]:
             poller.run()
         elif not poller.drain(unfinished, PATIENCE_SECONDS):

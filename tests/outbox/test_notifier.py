@@ -19,7 +19,8 @@ Heard = Callable[[Any, float], bool]
 
 
 @pytest.fixture(autouse=True)
-def _closed_after(database: None) -> Iterator[None]:
+def _closed_before_and_after(database: None) -> Iterator[None]:
+    notifier.close()
     yield
     notifier.close()
 

@@ -15,5 +15,9 @@ class Command(PollingCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         preparer = Preparer(batch_size=int(options["batch_size"]))
         self.poll(
-            preparer.step, backlog.unfinished_pending, channel=store.PENDING_CHANNEL, **options
+            preparer.step,
+            backlog.unfinished_pending,
+            channel=store.PENDING_CHANNEL,
+            on_stop=preparer.settle,
+            **options,
         )

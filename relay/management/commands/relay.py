@@ -21,7 +21,11 @@ class Command(PollingCommand):
         dispatcher = Dispatcher(publisher, batch_size=int(options["batch_size"]))
         try:
             self.poll(
-                dispatcher.step, backlog.unfinished_to_send, channel=store.READY_CHANNEL, **options
+                dispatcher.step,
+                backlog.unfinished_to_send,
+                channel=store.READY_CHANNEL,
+                on_stop=dispatcher.settle,
+                **options,
             )
         finally:
             publisher.close()

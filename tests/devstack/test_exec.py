@@ -1,0 +1,176 @@
+"""`exec` as a whole: real servers in a deep folder with a blank in its name."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from deploy.devstack.guard import MARK
+from tests.waiting import eventually
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+OURS = ("DATABASE_URL", "DATABASE_REPLICA_URL", "CELERY_BROKER_URL", "STACK_DIR", "BROKER", MARK)
+SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
+WAIT = "import os, time; open(os.environ['STACK_DIR'] + '/up', 'w').close(); time.sleep(60)"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Path:
+    # Longer than the 107 bytes that the path of a unix socket may have.
+    path = tmp_path / "a stack" / ("deep" * 30)
+    path.mkdir(parents=True)
+    return path
+
+
+def arguments(stack: Path, *command: str) -> list[str]:
+    ours = [sys.executable, "-m", "deploy.devstack", "exec", "--stack-dir", str(stack)]
+    return [*ours, "--", *command]
+
+
+def environment(broker: str, **more: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in OURS}
+    return {**inherited, "BROKER": broker, **more}
+
+
+def execute(
+    stack: Path, *command: str, broker: str = "filesystem", **more: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments(stack, *command),
+        cwd=REPOSITORY,
+        env=environment(broker, **more),
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def pids(stack: Path) -> list[int]:
+    return [int(path.read_text()) for path in (stack / "pids").iterdir()]
+
+
+def running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until_up(stack: Path, child: subprocess.Popen[bytes]) -> list[int]:
+    eventually(lambda: (stack / "up").exists() or child.poll() is not None, 40)
+    assert child.poll() is None
+    return pids(stack)
+
+
+def test_data_survives_and_the_replica_follows(stack: Path) -> None:
+    write = """if 1:
+        import os, psycopg2
+        with psycopg2.connect(os.environ["DATABASE_URL"]) as connection:
+            connection.cursor().execute("CREATE TABLE kept AS SELECT 41 AS number")
+        connection.close()
+    """
+    read = """if 1:
+        import os, psycopg2
+        connection = psycopg2.connect(os.environ["DATABASE_REPLICA_URL"])
+        cursor = connection.cursor()
+        cursor.execute("SELECT number, pg_is_in_recovery() FROM kept")
+        assert cursor.fetchone() == (41, True)
+        raise SystemExit(41)
+    """
+    first = execute(stack, sys.executable, "-c", write)
+    assert first.returncode == 0, first.stderr
+
+    second = execute(stack, sys.executable, "-c", read)
+
+    assert second.returncode == 41, second.stderr
+    assert "PostgreSQL " in second.stderr
+    assert pids(stack) == []
+
+
+def test_the_command_finds_the_servers_in_its_environment(stack: Path) -> None:
+    done = execute(stack, sys.executable, "-c", SHOW)
+
+    shown = json.loads(done.stdout)
+    assert shown["STACK_DIR"] == str(stack)
+    assert shown["DATABASE_URL"].startswith("postgresql://pillarbox:")
+    assert shown["DATABASE_REPLICA_URL"] != shown["DATABASE_URL"]
+    assert shown["CELERY_BROKER_URL"].startswith("filesystem:///")
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(shown["DATABASE_URL"])
+
+
+def test_servers_that_are_given_are_used_and_none_is_started(stack: Path) -> None:
+    given = {"DATABASE_URL": "postgresql://db/one", "CELERY_BROKER_URL": "amqp://broker//"}
+
+    done = execute(stack, sys.executable, "-c", SHOW, **given)
+
+    shown = json.loads(done.stdout)
+    assert {name: shown[name] for name in given} == given
+    assert "DATABASE_REPLICA_URL" not in shown
+    assert not (stack / "postgres").exists()
+
+
+def test_a_server_that_does_not_start_says_why(stack: Path) -> None:
+    (stack / "postgres").mkdir()
+    (stack / "postgres" / "postgresql.conf").touch()
+
+    done = execute(stack, "true")
+
+    assert done.returncode == 1
+    assert str(stack / "logs" / "postgres.log") in done.stderr
+    assert "is not a valid data directory" in done.stderr
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_supervisor_is_the_end_of_all_servers(stack: Path, signum: int) -> None:
+    check_end(stack, "filesystem", signum)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", ["rabbitmq", "redis"])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_supervisor_is_the_end_of_the_broker(
+    stack: Path, broker: str, signum: int
+) -> None:
+    check_end(stack, broker, signum)
+
+
+def check_end(stack: Path, broker: str, signum: int) -> None:
+    child = subprocess.Popen(
+        arguments(stack, sys.executable, "-c", WAIT),
+        cwd=REPOSITORY,
+        env=environment(broker),
+        start_new_session=True,
+    )
+    started = wait_until_up(stack, child)
+    assert len(started) == (2 if broker == "filesystem" else 3)
+
+    child.send_signal(signum)
+
+    code = child.wait(20)
+    assert code == (-signum if signum == signal.SIGKILL else 128 + signum)
+    eventually(lambda: not any(map(running, started)))
+    eventually(lambda: pids(stack) == [])
+
+
+@pytest.mark.slow
+def test_a_killed_postgres_starts_again_on_the_leftovers(stack: Path) -> None:
+    for _ in range(2):
+        child = subprocess.Popen(
+            arguments(stack, sys.executable, "-c", WAIT), cwd=REPOSITORY, env=environment("redis")
+        )
+        for pid in wait_until_up(stack, child):
+            os.kill(pid, signal.SIGKILL)
+        child.kill()
+        child.wait(10)
+        (stack / "up").unlink()
+    assert execute(stack, "true").returncode == 0
