@@ -19,6 +19,7 @@ from django.db import (
     DatabaseError,
     InterfaceError,
     OperationalError,
+    close_old_connections,
     connections,
     transaction,
 )
@@ -101,6 +102,8 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     the body runs, so that a message which kills its process comes to an end; a first delivery
     saves that commit. The body's exception is raised again once the retry has been written.
     """
+    # A connection that was lost since the last task is made again, and not this task's failure.
+    close_old_connections()
     if task.atomic:
         refusal = _begin(message_id, None) if again else None
         outcome = refusal if isinstance(refusal, str) else _run_atomic(task, message_id, again)
@@ -120,13 +123,12 @@ def _taken(message_id: UUID) -> Iterator[Taken | str]:
 
 
 def _take(message_id: UUID) -> Taken | str:
-    store.run("SELECT set_config('lock_timeout', %(limit)s, true)", limit=LOCK_TIMEOUT)
     try:
-        with transaction.atomic(using=outbox_settings().database):
-            taken = store.lock(message_id)
+        taken = store.lock(message_id, patience=LOCK_TIMEOUT)
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) != errorcodes.LOCK_NOT_AVAILABLE:
             raise
+        transaction.set_rollback(True, using=outbox_settings().database)
         return "busy"
     # The body's own statements wait as long as the session lets them.
     store.run("SET LOCAL lock_timeout TO DEFAULT")
@@ -169,7 +171,7 @@ def _run_atomic(task: Task[Any], message_id: UUID, counted: bool) -> str:
             with transaction.atomic(using=alias):
                 _call(task, message)
                 # Deferred constraints would fail at the commit, where no retry can be written.
-                connections[alias].check_constraints()
+                store.run("SET CONSTRAINTS ALL IMMEDIATE")
         except Exception as error:  # noqa: BLE001 - whatever a task raises is its failure
             failure = error
             _write_failure(message, failure, counted=counted, token=None)

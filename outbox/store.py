@@ -162,12 +162,12 @@ def fail(message: Message, error: str, *, delay: float, max_attempts: int) -> St
     return State(_single(rows, message)[0])
 
 
-def lock(message_id: UUID) -> Taken | None:
+def lock(message_id: UUID, *, patience: str) -> Taken | None:
     """A worker takes the live row for its transaction; None when it is gone: done already.
 
-    Waits for the short locks of a claim or a mark, as long as the session's `lock_timeout`.
+    Waits at most `patience` ("2s") for the lock, and leaves that limit set for the transaction.
     """
-    rows = run(task_statements.LOCK, id=message_id)
+    rows = run(task_statements.LOCK, id=message_id, patience=patience)
     if not rows:
         return None
     *columns, state, stale, running, now = rows[0]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from outbox.statements import COLUMNS
 
+# Two statements and one round trip: claims and marks hold the row for a moment too, so the worker
+# waits for it, but not for another worker's whole run.
 # `stale`: a retry waits, and this is an old copy that the broker still had.
 # `running`: a worker runs it without a transaction, under a lease of its own.
 LOCK = f"""
+SET LOCAL lock_timeout TO %(patience)s;
 SELECT {COLUMNS}, payload, state,
        state = 'ready' AND lease_token IS NULL AND due_at > clock_timestamp() AS stale,
        started_at IS NOT NULL AND due_at > clock_timestamp() AS running,

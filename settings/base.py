@@ -108,6 +108,9 @@ CELERY_BROKER_URL = _broker.url
 CELERY_BROKER_TRANSPORT_OPTIONS = _broker.transport_options
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = _broker.broadcasts
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Celery would close the connections after each task, and the next would log in anew, which costs
+# more than a short task. The consumer looks at them before each task, as Django does for a request.
+CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

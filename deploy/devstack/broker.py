@@ -53,7 +53,9 @@ def start_broker(
             if kind is None:
                 say(reasons[-1])
             continue
-        why = f"BROKER={kind}" if kind else "; ".join(reasons) or "the first choice"
+        # Of a server that failed, without the end of its log.
+        others = "; ".join(reason.partition("\n")[0] for reason in reasons)
+        why = f"BROKER={kind}" if kind else others or "the first choice"
         return Broker(broker.url, f"{broker.note} ({why})", broker.process)
     raise StartFailed("; ".join(reasons))
 

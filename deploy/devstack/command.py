@@ -42,7 +42,8 @@ def main(options: argparse.Namespace) -> int:
             with servers:
                 for note in servers.notes:
                     _say(note)
-                code = _run(options.command, {**servers.environment, "STACK_DIR": str(stack_dir)})
+                environment = {**servers.environment, "STACK_DIR": str(stack_dir)}
+                code = _run(interruption, options.command, environment)
                 interruption.ignore()
                 return code
     except Stopped as stopped:
@@ -52,17 +53,20 @@ def main(options: argparse.Namespace) -> int:
         return 1
 
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
+def _run(interruption: Interruption, command: list[str], environment: dict[str, str]) -> int:
     process = Process(
         command[0],
         command,
         log=None,
-        env={**os.environ, **environment},
+        # NAME and NAME_FILE would be two answers to one question.
+        env={k: v for k, v in os.environ.items() if k.removesuffix("_FILE") not in environment}
+        | environment,
         # As a terminal does: `make` and shells do not pass signals on to what they run.
         whole_group=True,
     )
-    process.start()
     try:
+        with interruption.deferred():
+            process.start()
         code = process.wait()
     except Stopped as stopped:
         process.stop_signal = stopped.signum

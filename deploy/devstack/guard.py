@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 MARK = "PILLARBOX_STARTED_BY"
-"""Environment variable of all that is started: `<token of the supervisor>/<name>`.
+"""Environment variable of all that is started: `<token of the supervisor>/<number>-<name>`.
 
 Descendants inherit it, so those that leave their process group (Erlang's helpers do) are found.
 """
@@ -103,10 +103,11 @@ class Guard:
 
     @property
     def pid(self) -> int:
+        """The guard process's; it is started if it does not run."""
         with self._lock:
             return self._running().pid
 
-    def watch(self, name: str, pid: int, *, stop_signal: int, files: list[Path]) -> None:
+    def watch(self, mark: str, pid: int, *, stop_signal: int, files: list[Path]) -> None:
         """If the supervisor dies: `stop_signal` to `pid`, its group killed, `files` removed.
 
         Raises Aborted between `abort()` and `close()`.
@@ -117,17 +118,19 @@ class Guard:
             "signal": stop_signal,
             "files": [str(path) for path in files],
         }
-        self._tell(f"{self.token}/{name}", record)
+        self._tell(mark, record)
 
     def remove_at_end(self, path: Path) -> None:
         """Remove a file when the supervisor ends, cleanly or not."""
         self._tell(f"file:{path}", {"files": [str(path)]})
 
-    def forget(self, name: str) -> None:
-        self._tell(f"{self.token}/{name}", None)
+    def forget(self, mark: str) -> None:
+        """What was watched has ended, and its files are removed."""
+        self._tell(mark, None)
 
     @property
     def aborted(self) -> bool:
+        """Whether everything is being stopped."""
         return self._aborted
 
     def abort(self) -> None:
@@ -174,12 +177,16 @@ class Guard:
         self._child = subprocess.Popen(
             [sys.executable, "-I", "-S", __file__, self.token],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
             cwd="/",
             start_new_session=True,
         )
+        # Its word that signals do it no harm any more.
+        if self._child.stdout is None or self._child.stdout.read(1) != b"r":
+            raise RuntimeError("the guard process did not start")
+        self._child.stdout.close()
         for key, record in self._known.items():
             self._send(self._child, key, record)
         return self._child
@@ -218,6 +225,7 @@ def stop_all(token: str, known: dict[str, dict[str, Any]]) -> None:
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+    os.write(1, b"r")
     known: dict[str, dict[str, Any]] = {}
     for line in sys.stdin.buffer:
         with contextlib.suppress(ValueError):  # a line cut short by the supervisor's death

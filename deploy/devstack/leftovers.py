@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-#: Seconds to wait for the processes of a run that was killed: its guard is stopping them.
 PATIENCE = 15.0
-#: Seconds that the guard may need for its last step.
+"""Seconds to wait for the processes of a run that was killed: its guard is stopping them."""
 GUARD_SECONDS = 1.0
+"""Seconds that the guard may need for its last step."""
 
 
 def wait_for_end(pids: Path, say: Callable[[str], None], patience: float = PATIENCE) -> None:

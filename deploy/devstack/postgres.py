@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class Installation:
             name,
             [*self.identity.prefix, str(self.binaries.folder / name), *map(str, arguments)],
             log=self.stack_dir / "logs" / f"{log}.log",
+            # The next run waits for the end of what a killed one had under way.
+            pid_file=self.stack_dir / "pids" / name,
             # `PG...` in the caller's environment is about other servers.
             env={**{k: v for k, v in os.environ.items() if not k.startswith("PG")}, **env},
             uid=self.identity.uid,
@@ -152,7 +155,7 @@ class Primary(Server):
         super().__init__("postgres", installation)
 
     def bring_up(self, say: Callable[[str], None]) -> None:
-        if not (self.data / "postgresql.conf").exists():
+        if not self.data.exists():
             say("Making the database's folder, once")
             self._make()
         self.installation.identity.own(self.data)
@@ -165,25 +168,22 @@ class Primary(Server):
         locale = ["--locale=C", "--encoding=UTF8"]
         if self.installation.binaries.major >= 17:
             locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Under another name until it is whole: a kill in between must not leave half a database.
+        draft = self.data.with_name(f"{self.name}.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
         descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(self.installation.state.password("superuser"))
         try:
-            for path in (self.data, password_file):
+            for path in (draft, password_file):
                 os.chown(path, self.installation.identity.owner, -1)
-            who: list[str | Path] = [
-                "-U",
-                "postgres",
-                "-A",
-                "scram-sha-256",
-                "--pwfile",
-                password_file,
-            ]
-            arguments: list[str | Path] = ["-D", self.data, *who, *locale, "--no-instructions"]
+            who = ["-U", "postgres", "-A", "scram-sha-256", f"--pwfile={password_file}"]
+            arguments = [f"--pgdata={draft}", *who, *locale, "--no-instructions"]
             run(self.installation.tool("initdb", *arguments, log=self.name), 120)
         finally:
             password_file.unlink()
+        draft.rename(self.data)
 
     def _prepare(self) -> None:
         """The roles, the database and the replica's slot, each unless it is there."""

@@ -9,8 +9,8 @@ from deploy.devstack import application
 from deploy.devstack.console import Console
 from deploy.devstack.process import Process, run
 
-#: Seconds for one management command.
 DEADLINE = 180.0
+"""Seconds for one management command."""
 
 _STEPS: Mapping[str, tuple[str, ...]] = {
     "tables are up to date": ("migrate", "--no-input"),

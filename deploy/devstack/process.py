@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from deploy.devstack.guard import MARK, Aborted, guard, kill_rest, start_time
+
+_numbers = itertools.count(1)
 
 
 class StartFailed(Exception):
@@ -23,7 +26,7 @@ class Process:
     `log` takes what it prints (None: it shares our standard input and output). `pid_file` holds its
     pid while it runs. `env` is its whole environment (None: ours). `stop_signal` asks it to end.
     `whole_group` sends that signal to its children as well, as a terminal does; servers want it for
-    themselves alone. `uid` and `gid` run it as somebody else.
+    themselves alone. `uid` and `gid` run it as somebody else. `mark` is what its descendants bear.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Process:
         gid: int | None = None,
     ) -> None:
         self.name = name
+        self.mark = f"{guard.token}/{next(_numbers)}-{name}"
         self.argv = list(argv)
         self.log = log
         self.pid_file = pid_file
@@ -67,7 +71,22 @@ class Process:
         """
         if self._child is not None and self.poll() is None:
             raise RuntimeError(f"{self.name} is running already (pid {self.pid})")
-        environment = {**(os.environ if self.env is None else self.env), MARK: self._mark}
+        self._child = self._spawn()
+        self._started = start_time(self.pid)
+        files = [] if self.pid_file is None else [self.pid_file]
+        try:
+            guard.watch(self.mark, self.pid, stop_signal=self.stop_signal, files=files)
+        except Aborted as error:
+            kill_rest(self.pid, self._started, self.mark)
+            self._child.wait(10)
+            raise StartFailed(f"{self.name}: {error}") from error
+        self._watched = True
+        for path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{self.pid}\n")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        environment = {**(os.environ if self.env is None else self.env), MARK: self.mark}
         with contextlib.ExitStack() as stack:
             output = None
             if self.log is not None:
@@ -75,7 +94,7 @@ class Process:
                 output = stack.enter_context(self.log.open("ab"))
                 self._log_start = output.seek(0, os.SEEK_END)
             try:
-                self._child = subprocess.Popen(
+                return subprocess.Popen(
                     self.argv,
                     stdin=subprocess.DEVNULL if output is not None else None,
                     stdout=output,
@@ -89,18 +108,6 @@ class Process:
                 )
             except OSError as error:
                 raise StartFailed(f"{self.name}: cannot run {self.argv[0]}: {error}") from error
-        self._started = start_time(self.pid)
-        files = [] if self.pid_file is None else [self.pid_file]
-        try:
-            guard.watch(self.name, self.pid, stop_signal=self.stop_signal, files=files)
-        except Aborted as error:
-            kill_rest(self.pid, self._started, self._mark)
-            self._child.wait(10)
-            raise StartFailed(f"{self.name}: {error}") from error
-        self._watched = True
-        for path in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{self.pid}\n")
 
     def poll(self) -> int | None:
         """None while it runs or before the first start, else its exit code (-N: ended by signal N).
@@ -147,7 +154,7 @@ class Process:
         self.send(self.stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(deadline)
-        kill_rest(self.pid, self._started, self._mark)
+        kill_rest(self.pid, self._started, self.mark)
         self._child.wait(10)
         self._clear()
 
@@ -165,22 +172,19 @@ class Process:
         return "\n".join(self.output().splitlines()[-lines:])
 
     def complaint(self, reason: str) -> str:
+        """A sentence about it for an error, with the end of its log."""
         tail = self.log_tail()
         return f"{self.name} {reason}." + (f" The end of {self.log}:\n{tail}" if tail else "")
-
-    @property
-    def _mark(self) -> str:
-        return f"{guard.token}/{self.name}"
 
     def _clear(self) -> None:
         if not self._watched:
             return
         self._watched = False
         # Children of a killed leader would keep its port, and the next start would fail.
-        kill_rest(self.pid, self._started, self._mark)
+        kill_rest(self.pid, self._started, self.mark)
         if self.pid_file is not None:
             self.pid_file.unlink(missing_ok=True)
-        guard.forget(self.name)
+        guard.forget(self.mark)
 
 
 def run(process: Process, deadline: float) -> None:

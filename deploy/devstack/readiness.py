@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from deploy.devstack import delivery
 from deploy.devstack.process import Process, StartFailed
 from deploy.devstack.supervisor import REPEATED, Supervisor
 
-#: Seconds for all of them together.
 DEADLINE = 90.0
-#: Seconds more for the worker, which has no page to ask: without its word a delivery only waits.
+"""Seconds for all of them together."""
 WORKER_PATIENCE = 20.0
+"""Seconds more for the worker, which has no page to ask: without its word a delivery only waits."""
 
 
 class Readiness:
@@ -23,40 +22,33 @@ class Readiness:
         self._processes = processes
         self._last = "no answer yet"
 
-    def wait(self, supervisor: Supervisor) -> None:
-        """Wait until all are ready.
+    def wait(self, supervisor: Supervisor) -> bool:
+        """Wait until all are ready; False when only the worker has not said so in its time.
 
         Raises:
-            StartFailed: they were not in time, or one of them ends whenever it is started.
+            StartFailed: web was not ready in time, or a process ends whenever it is started.
         """
 
-        def settled() -> bool:
-            if self._failing(supervisor):
-                return True
+        def web_is_ready() -> bool:
             return self._says_200("/livez") and self._says_200("/readyz")
 
-        in_time = supervisor.wait(settled, deadline=DEADLINE, pause=0.05)
-        self._raise_if_failing(supervisor)
-        if not in_time:
-            log = self._processes["web"].log
-            raise StartFailed(
-                f"web was not ready after {DEADLINE:.0f} s; {self._last}. "
-                f"The end of {log}:\n{self._processes['web'].log_tail()}"
-            )
-        supervisor.wait(
-            lambda: bool(self._failing(supervisor)) or self._worker_is_ready(),
-            deadline=WORKER_PATIENCE,
-            pause=0.05,
+        if not self._wait_for(web_is_ready, supervisor, DEADLINE):
+            web = self._processes["web"]
+            raise StartFailed(web.complaint(f"was not ready after {DEADLINE:.0f} s; {self._last}"))
+        return self._wait_for(self._worker_is_ready, supervisor, WORKER_PATIENCE)
+
+    def _wait_for(self, ready: Callable[[], bool], supervisor: Supervisor, deadline: float) -> bool:
+        in_time = supervisor.wait(
+            lambda: bool(self._failing(supervisor)) or ready(), deadline=deadline, pause=0.05
         )
-        self._raise_if_failing(supervisor)
+        if names := self._failing(supervisor):
+            logs = ", ".join(str(self._processes[name].log) for name in names)
+            raise StartFailed(f"{' and '.join(names)} will not stay up; see {logs}")
+        return in_time
 
     def _failing(self, supervisor: Supervisor) -> list[str]:
-        return [name for name, ends in supervisor.ends_in_a_row().items() if ends >= REPEATED]
-
-    def _raise_if_failing(self, supervisor: Supervisor) -> None:
-        if names := self._failing(supervisor):
-            logs = ", ".join(str(_log(self._processes, name)) for name in names)
-            raise StartFailed(f"{' and '.join(names)} will not stay up; see {logs}")
+        ends = supervisor.ends_in_a_row()
+        return [name for name in self._processes if ends.get(name, 0) >= REPEATED]
 
     def _says_200(self, path: str) -> bool:
         try:
@@ -68,12 +60,7 @@ class Readiness:
         return answer.status == 200
 
     def _worker_is_ready(self) -> bool:
-        return any(line.endswith(" ready.") for line in _lines(self._processes["worker"]))
-
-
-def _lines(process: Process) -> list[str]:
-    return [line.rstrip() for line in process.log_tail(200).splitlines()]
-
-
-def _log(processes: Mapping[str, Process], name: str) -> Path | None:
-    return processes[name].log if name in processes else None
+        return any(
+            line.rstrip().endswith(" ready.")
+            for line in self._processes["worker"].log_tail(200).splitlines()
+        )

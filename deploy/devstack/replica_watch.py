@@ -14,8 +14,8 @@ import psycopg2.errors
 
 from deploy.devstack.journey import Sighting
 
-#: Seconds between two looks: a look takes about 0.3 ms, and what is measured takes tens of ms.
 INTERVAL = 0.004
+"""Seconds between two looks: a look takes about 0.3 ms, and what is measured takes tens of ms."""
 
 _LOOK = """
 SELECT (SELECT count(*) FROM app_post_categories WHERE post_id = post.id),

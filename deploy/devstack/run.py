@@ -97,11 +97,13 @@ class Run:
 
     def _start(self, place: address.Address, env: Mapping[str, str]) -> None:
         prepare(self.stack_dir, env, self.console)
-        with self.console.step("web, postprocess, relay and worker are ready"):
+        with self.console.step("web, postprocess, relay and worker run"):
             for process, patience in application.processes(place.port, self.stack_dir, env):
                 self._processes[process.name] = process
                 self._supervisor.start(process, patience=patience)
-            Readiness(place.base_url, self._processes).wait(self._supervisor)
+            ready = Readiness(place.base_url, self._processes).wait(self._supervisor)
+        if not ready:
+            self.console.say(self._processes["worker"].complaint("has not said that it is ready"))
 
     def _serve(self, place: address.Address, env: Mapping[str, str], delay: float) -> None:
         values = {**env, "BASE_URL": place.base_url}

@@ -15,13 +15,13 @@ from deploy.devstack import delivery
 from deploy.devstack.journey import Journey
 from deploy.devstack.replica_watch import ReplicaWatch
 
-#: Seconds until a delivery that is not done counts as stuck.
 DEADLINE = 60.0
-#: Seconds beyond its delay that the replica gets to show the Post.
+"""Seconds until a delivery that is not done counts as stuck."""
 REPLICA_PATIENCE = 10.0
+"""Seconds beyond its delay that the replica gets to show the Post."""
 
-#: Whose work a message waits for, by its state.
 RESPONSIBLE = {"pending": "postprocess", "ready": "relay", "dispatched": "worker", "dead": "worker"}
+"""Whose work a message waits for, by its state."""
 
 
 class Stuck(Exception):

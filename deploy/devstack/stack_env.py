@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-#: What ``stack.env`` holds, in this order.
 NAMES = (
     "DATABASE_URL",
     "DATABASE_REPLICA_URL",
@@ -15,6 +14,7 @@ NAMES = (
     "READ_TOKENS",
     "BASE_URL",
 )
+"""What ``stack.env`` holds, in this order."""
 
 
 def write(path: Path, values: Mapping[str, str]) -> None:

@@ -12,10 +12,10 @@ from deploy.devstack.process import Process, StartFailed
 
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 15.0
-#: Seconds after which a process counts as healthy, and its next end as its first.
 HEALTHY_AFTER = 10.0
-#: So many ends in a row are told with the end of the log.
+"""Seconds after which a process counts as healthy, and its next end as its first."""
 REPEATED = 3
+"""So many ends in a row are told with the end of the log."""
 
 
 def delay_before(restart: int) -> float:

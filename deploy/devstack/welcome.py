@@ -20,7 +20,7 @@ def lines(base_url: str, stack_dir: Path) -> list[str]:
         ("stack.env", nearby(stack_dir / "stack.env"), "addresses and secrets, while this runs"),
         ("logs", nearby(stack_dir / "logs") + os.sep, ""),
     ]
-    width = max(len(value) for _, value, note in pairs if note)
+    width = max(len(value) for _, value, note in pairs if note and value.startswith(base_url))
     return [
         *(f"  {name:<10} {value:<{width}}  {note}".rstrip() for name, value, note in pairs),
         "",

@@ -114,7 +114,7 @@ def test_children_of_a_killed_process_are_gone_when_its_end_is_known(stack: Path
     # One stays in the group, one leaves it for a session of its own.
     process = child(stack, "sh", "-c", "sleep 60 & setsid sleep 60 & echo up; wait")
     process.start()
-    mark = f"{guard.token}/child"
+    mark = process.mark
     eventually(lambda: len(marked(mark)) == 3)
 
     os.kill(process.pid, signal.SIGKILL)
@@ -144,7 +144,7 @@ def test_nothing_starts_any_more_while_everything_is_being_stopped(stack: Path) 
     assert running.wait(5) == -signal.SIGTERM
     with pytest.raises(StartFailed, match="being stopped"):
         child(stack, *SLEEP).start()
-    assert marked(f"{guard.token}/child") == []
+    assert marked(guard.token) == []
 
 
 def test_a_pid_that_is_used_again_is_another_process() -> None:

@@ -99,7 +99,7 @@ def test_a_broker_that_was_asked_for_and_cannot_be_had_says_why(
     state = State(tmp_path / "state.json")
     with pytest.raises(StartFailed, match=r"RabbitMQ cannot be had: .*no apt-get"):
         start_broker("rabbitmq", tmp_path, state, packages, lambda line: None)
-    with pytest.raises(StartFailed, match="kafka.*rabbitmq, redis, filesystem"):
+    with pytest.raises(StartFailed, match=r"kafka.*rabbitmq, redis, filesystem"):
         start_broker("kafka", tmp_path, state, packages, lambda line: None)
 
 

@@ -451,20 +451,23 @@ def test_after_an_outage_everything_that_was_claimed_is_given_back(
 
 @committed
 def test_a_failure_that_cannot_be_written_for_an_outage_is_refunded(
-    task: Task[Any], filling: Filling, outage: Any
+    task: Task[Any], filling: Filling, outage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enqueue(task, 1)
+    filling.then = poisoned(1)
+    real = store.fail
 
-    def fail_in_the_outage(_messages: object) -> None:
+    def fail_in_the_outage(*arguments: Any, **keywords: Any) -> State:
         outage.begin()
-        raise Poison
+        return real(*arguments, **keywords)
 
-    filling.then = fail_in_the_outage
+    monkeypatch.setattr(store, "fail", fail_in_the_outage)
     preparer = Preparer(batch_size=10)
-    with pytest.raises(OperationalError):
+    with pytest.raises((OperationalError, InterfaceError)):
         preparer.step()
     outage.end()
     connection.close()
+    assert rows("pending")[1].attempts == 1
     preparer.settle()
     assert (rows("pending")[1].attempts, rows("pending")[1].lease_token) == (0, None)
 

@@ -382,9 +382,12 @@ def test_the_relay_pauses_in_an_outage_and_recovers(
         eventually(lambda: step() or len(broker.batches) == 3)
         broker.answer = confirm
         assert eventually(step)
-    assert row(pk).state == State.DISPATCHED
+        assert row(pk).state == State.DISPATCHED
+        make_due()
+        broker.answer = away
+        step()
     words = [record.message.split()[0] for record in caplog.records]
-    assert words == ["relay.outage", "relay.recovered"], "each is said once"
+    assert words == ["relay.outage", "relay.recovered", "relay.outage"], "each is said once"
 
 
 def test_the_pause_doubles_up_to_a_bound(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
