@@ -19,7 +19,6 @@ from django.db import (
     DatabaseError,
     InterfaceError,
     OperationalError,
-    close_old_connections,
     connections,
     transaction,
 )
@@ -103,7 +102,7 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     saves that commit. The body's exception is raised again once the retry has been written.
     """
     # A connection that was lost since the last task is made again, and not this task's failure.
-    close_old_connections()
+    _drop_lost_connections()
     if task.atomic:
         refusal = _begin(message_id, None) if again else None
         outcome = refusal if isinstance(refusal, str) else _run_atomic(task, message_id, again)
@@ -186,11 +185,12 @@ def _run_leased(task: Task[Any], taken: Taken, token: UUID) -> str:
     try:
         _call(task, taken.message)
     except Exception as error:
-        _drop_lost_connection()
+        # The connection may have died while the body talked to others; a new one can still write.
+        _drop_lost_connections()
         with contextlib.suppress(LeaseLost):
             _write_failure(taken.message, error, counted=True, token=token)
         raise
-    _drop_lost_connection()
+    _drop_lost_connections()
     try:
         store.complete(taken.message, counted=True, token=token, taken_at=taken.at)
     except LeaseLost:
@@ -198,11 +198,11 @@ def _run_leased(task: Task[Any], taken: Taken, token: UUID) -> str:
     return "done"
 
 
-def _drop_lost_connection() -> None:
-    """Have the receipt written on a new connection, if the body's has died while it talked."""
-    connection = connections[outbox_settings().database]
-    if not connection.in_atomic_block:  # a test case's
-        connection.close_if_unusable_or_obsolete()
+def _drop_lost_connections() -> None:
+    """Close the connections that had errors and are lost; idle ones are looked at when used."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:  # of a test case, which must keep it
+            connection.close_if_unusable_or_obsolete()
 
 
 def _call(task: Task[Any], message: Message) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from deploy.devstack.guard import MARK
+from deploy.devstack.guard import MARK, start_time
 from tests.waiting import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -56,14 +56,6 @@ def execute(
 
 def pids(stack: Path) -> list[int]:
     return [int(path.read_text()) for path in (stack / "pids").iterdir()]
-
-
-def running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def wait_until_up(stack: Path, child: subprocess.Popen[bytes]) -> list[int]:
@@ -159,8 +151,8 @@ def check_end(stack: Path, broker: str, signum: int) -> None:
 
     code = child.wait(20)
     assert code == (-signum if signum == signal.SIGKILL else 128 + signum)
-    eventually(lambda: not any(map(running, started)))
-    eventually(lambda: pids(stack) == [])
+    eventually(lambda: [pid for pid in started if start_time(pid)] == [])
+    eventually(lambda: not any((stack / "pids").iterdir()))
 
 
 @pytest.mark.slow
@@ -175,3 +167,14 @@ def test_a_killed_postgres_starts_again_on_the_leftovers(stack: Path) -> None:
         child.kill()
         child.wait(10)
     assert execute(stack, "true").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_replica_that_is_broken_is_made_anew(stack: Path) -> None:
+    assert execute(stack, "true").returncode == 0
+    (stack / "replica" / "global" / "pg_control").unlink()
+
+    done = execute(stack, "true")
+
+    assert done.returncode == 0, done.stderr
+    assert (stack / "replica" / "global" / "pg_control").exists()

@@ -582,7 +582,7 @@ def test_a_message_that_kills_its_process_each_time_ends_dead(
         wait_over(message)
     assert counted == ([0, 1, 2] if task.atomic else [1, 2])
 
-    assert consume(task, message.id, again=True) == "dead"
+    assert mortal.run(database_url("default"), "consume", event_type, str(message.id), "9") == 0
 
     assert row(message).state == State.DEAD
     assert row(message).last_error == consumer.DIED_EACH_TIME
@@ -715,6 +715,29 @@ def test_without_a_transaction_a_connection_that_died_unseen_is_replaced(
     body.then = die_unseen
     message = sent(leased)
     assert consume(leased, message.id, again=False) == "done"
+
+
+@committed
+def test_without_a_transaction_a_failure_is_written_though_the_body_lost_the_connection(
+    leased: Task[Any], body: Body
+) -> None:
+    body.then = end_own_session
+    message = sent(leased)
+    with pytest.raises(OperationalError):
+        consume(leased, message.id, again=False)
+    left = row(message)
+    assert (left.state, left.attempts, left.started_at) == (State.READY, 1, None)
+    assert "closed the connection" in left.last_error
+
+
+@committed
+def test_a_connection_that_died_between_two_tasks_is_replaced(
+    task: Task[Any], maintenance: Callable[..., Any]
+) -> None:
+    message = sent(task)
+    assert connection.connection is not None
+    maintenance("SELECT pg_terminate_backend(%s)", connection.connection.info.backend_pid)
+    assert consume(task, message.id, again=False) == "done"
 
 
 # As Celery calls it
