@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import celery
+from celery.exceptions import TaskPredicate
 from django.db import (
     DatabaseError,
     InterfaceError,
@@ -88,7 +89,12 @@ def runner(task: Task[Any]) -> Callable[..., str]:
         if sends is None:
             raise NotSendable(f"{task.name} {request.id} was not sent by the outbox's relay.")
         again = sends > 1 or bool((request.delivery_info or {}).get("redelivered"))
-        return consume(task, UUID(request.id), again=again)
+        try:
+            return consume(task, UUID(request.id), again=again)
+        except (MemoryError, TaskPredicate) as error:
+            # Celery ends the whole worker for the first, and for the others (Ignore, Reject,
+            # Retry) does what the row has already seen to.
+            raise RuntimeError(f"{task.name} raised {error!r}") from error
 
     run.__doc__ = task.__doc__
     return run

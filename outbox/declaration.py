@@ -13,6 +13,7 @@ from outbox.conf import outbox_settings
 from outbox.exceptions import InvalidPayload, NotInTransaction, NotSendable
 from outbox.payload import to_json
 from outbox.states import State
+from outbox.task_options import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,31 +24,6 @@ if TYPE_CHECKING:
     from outbox.message import Message
 
 P = ParamSpec("P")
-
-# Celery's own retries would run beside those of the row, uncounted, and its early ack or its
-# requeue of a lost worker's message would bypass the count that ends a poison message. The last
-# ones are set here: the body gets its payload and nothing else, and nobody reads its result.
-_REFUSED_OPTIONS = frozenset(
-    {
-        "autoretry_for",
-        "dont_autoretry_for",
-        "max_retries",
-        "default_retry_delay",
-        "retry_backoff",
-        "retry_backoff_max",
-        "retry_jitter",
-        "retry_kwargs",
-        "acks_late",
-        "acks_on_failure",
-        "acks_on_failure_or_timeout",
-        "acks_on_timeout",
-        "reject_on_worker_lost",
-        "retry_on_worker_lost",
-        "base",
-        "bind",
-        "ignore_result",
-    }
-)
 
 
 class Task(Generic[P]):
@@ -143,18 +119,13 @@ def task(
     seconds, for a task that talks to the world. Other options are Celery's.
     Raises TypeError, at import, for what cannot work.
     """
-    if not event_types or not all(name and isinstance(name, str) for name in event_types):
-        raise TypeError('Name the event type: @outbox.task("order.placed").')
-    if refused := sorted(_REFUSED_OPTIONS & celery_options.keys()):
-        raise TypeError(
-            f"{', '.join(refused)}: how it is called, tried again and acknowledged belongs to "
-            "the outbox; set max_attempts, and raise to be tried again."
-        )
-    if max_attempts is not None and max_attempts < 1:
-        raise TypeError("max_attempts counts the first try: it is at least 1.")
-    if not atomic and (time_limit is None or time_limit <= 0):
-        raise TypeError("atomic=False needs time_limit (seconds): its lease is made of it.")
-
+    check_options(
+        event_types,
+        max_attempts=max_attempts,
+        atomic=atomic,
+        time_limit=time_limit,
+        others=celery_options,
+    )
     own_name = celery_options.pop("name", None)
 
     def declare(body: Callable[P, object]) -> Task[P]:

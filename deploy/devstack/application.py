@@ -39,7 +39,7 @@ def commands(port: int) -> list[Command]:
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     # Named by its port: two workers of one name shut each other out from a broker that both use.
     name = ("-n", f"pillarbox-{port}@%h")
-    worker = (*module, "celery", "-A", "settings", "worker", *name, *quiet, "-c", "2", "-l", "INFO")
+    worker = (*module, "celery", "-A", "settings", "worker", *name, *quiet, "-c", "4", "-l", "INFO")
     return [
         Command("web", (*web, "settings.wsgi"), patience=10),
         Command("postprocess", manage("postprocess"), patience=10),
