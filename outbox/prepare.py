@@ -64,7 +64,7 @@ class Preparer:
         self._refunds.settle()
 
     def step(self) -> bool:
-        """Prepare one batch, and one suspect by itself. True if there may be more."""
+        """Prepare one batch, and one suspect by itself. True if there is probably more."""
         self.settle()
         fresh, suspect = backlog.any_due_pending()
         known = registry.prepared_event_types()
@@ -74,7 +74,7 @@ class Preparer:
         # and neither kind may starve the other.
         alone = store.claim_pending_suspect(known) if suspect else []
         self._work(alone)
-        return bool(batch or alone)
+        return len(batch) >= self._batch_size or bool(alone)
 
     def _work(self, claimed: list[Message]) -> None:
         groups: dict[PrepareFunction, list[Message]] = {}

@@ -162,7 +162,7 @@ def fail(message: Message, error: str, *, delay: float, max_attempts: int) -> St
     return State(_single(rows, message)[0])
 
 
-def lock(message_id: UUID, *, patience: str) -> Taken | None:
+def lock(message_id: UUID, *, patience: str = "2s") -> Taken | None:
     """A worker takes the live row for its transaction; None when it is gone: done already.
 
     Waits at most `patience` ("2s") for the lock, and leaves that limit set for the transaction.

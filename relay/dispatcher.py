@@ -36,7 +36,7 @@ class Dispatcher:
         self._resume_at = 0.0
 
     def step(self) -> bool:
-        """Send a batch of each kind that is due, and one suspect by itself. True if any was."""
+        """Send a batch of each kind, and one suspect by itself. True if there is probably more."""
         self.settle()
         if self._paused():
             return False
@@ -45,17 +45,18 @@ class Dispatcher:
             return False
         self._window.measure()
         allowed = registry.allowed_tasks()
-        sent = False
+        more = False
         if ready and (rooms := self._window.rooms(self._batch_size)):
-            sent |= self._send(store.claim_ready(rooms, allowed), entering=True)
+            batch = store.claim_ready(rooms, allowed)
+            more |= self._send(batch, entering=True) and len(batch) >= self._batch_size
         if overdue and not self._paused():
-            queues = self._window.queues()
-            sent |= self._send(store.claim_overdue(queues, allowed, limit=self._batch_size))
+            batch = store.claim_overdue(self._window.queues(), allowed, limit=self._batch_size)
+            more |= self._send(batch) and len(batch) >= self._batch_size
         if suspect and not self._paused():
             # One between two batches: what kills a relay must not bury its neighbours.
             open_queues = list(self._window.rooms(1))
-            sent |= self._send(store.claim_unsent_suspect(open_queues, allowed))
-        return sent
+            more |= self._send(store.claim_unsent_suspect(open_queues, allowed))
+        return more
 
     def settle(self) -> None:
         """Write what became of the messages, also what a lost connection left unwritten.

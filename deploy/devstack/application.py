@@ -39,7 +39,10 @@ def commands(port: int) -> list[Command]:
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     # Named by its port: two workers of one name shut each other out from a broker that both use.
     name = ("-n", f"pillarbox-{port}@%h")
-    worker = (*module, "celery", "-A", "settings", "worker", *name, *quiet, "-c", "4", "-l", "INFO")
+    # Threads: prefork's pipe to its children costs as much as a short task, and on a small machine
+    # tasks then fall behind the webhook. Prefork is for tasks whose time limit must be enforced.
+    pool = ("-P", "threads", "-c", "4")
+    worker = (*module, "celery", "-A", "settings", "worker", *name, *quiet, *pool, "-l", "INFO")
     return [
         Command("web", (*web, "settings.wsgi"), patience=10),
         Command("postprocess", manage("postprocess"), patience=10),

@@ -76,7 +76,8 @@ HOT: dict[str, tuple[str, set[str]]] = {
     "mark_dispatched": (statements.MARK_DISPATCHED, {PK}),
     "release": (statements.RELEASE, {PK}),
     "fail": (statements.FAIL, {PK}),
-    "lock": (task_statements.LOCK, {PK}),
+    # Its first statement limits the wait, and has no plan.
+    "lock": (task_statements.LOCK.partition(";")[2], {PK}),
     "begin_try": (task_statements.BEGIN_TRY, {PK}),
     "fail_try": (task_statements.FAIL_TRY, {PK}),
     "complete": (task_statements.COMPLETE, {PK}),

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 def test_a_batch_is_prepared_and_marked_ready(task: Task[Any], filling: Filling) -> None:
     enqueue(task, 1, 2, 3)
-    assert Preparer(batch_size=10).step()
+    Preparer(batch_size=10).step()
     assert filling.batches == [[1, 2, 3]]
     assert filled() == {1, 2, 3}
     ready = rows("ready")
@@ -38,12 +38,12 @@ def test_a_batch_is_prepared_and_marked_ready(task: Task[Any], filling: Filling)
     assert unfinished_pending() == 0
 
 
-def test_with_nothing_due_there_is_no_more(task: Task[Any], filling: Filling) -> None:
-    assert not Preparer(batch_size=10).step()
-    enqueue(task, 1)
-    assert Preparer(batch_size=10).step()
-    assert not Preparer(batch_size=10).step()
-    assert filling.batches == [[1]]
+def test_a_full_batch_says_that_there_is_more(task: Task[Any], filling: Filling) -> None:
+    step = Preparer(batch_size=2).step
+    assert not step(), "nothing is due"
+    enqueue(task, 1, 2, 3)
+    assert [step(), step(), step()] == [True, False, False]
+    assert filling.batches == [[1, 2], [3]]
 
 
 def test_a_batch_is_no_larger_than_its_size(task: Task[Any], filling: Filling) -> None:
@@ -104,7 +104,7 @@ def test_what_is_given_back_waits_a_second_unspent(task: Task[Any], filling: Fil
     enqueue(task, 1, 2, 3)
     filling.then = lambda messages: [messages[1]]
     preparer = Preparer(batch_size=10)
-    assert preparer.step()
+    preparer.step()
     assert {*rows("ready")} == {1, 3}
     waiting = rows("pending")[2]
     assert (waiting.attempts, waiting.lease_token, waiting.suspect) == (0, None, False)
@@ -171,7 +171,7 @@ def test_a_failure_after_a_lost_lease_touches_nothing(task: Task[Any], filling: 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "fail", fail_late)
-        assert preparer.step()
+        preparer.step()
     assert rows("pending")[1].lease_token is not None, "the new claim stands"
 
 
