@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-import celery
 import pytest
 from celery import _state
 
@@ -39,7 +38,9 @@ def declare() -> Iterator[Declare]:
     yield declare
     for task in declared:
         registry.unregister(task)
-        # Celery keeps the first task of a name: the next test's would never be reached.
-        celery.current_app.tasks.pop(task.name, None)
-    # And enters every shared task ever declared into each app that is made later.
+        # Celery keeps the first task of a name: the next test's would never be reached. It enters
+        # a shared task into each app that is alive, one of an earlier test too,
+        for app in _state._get_active_apps():
+            app.tasks.pop(task.name, None)
+    # and later into each that is made.
     _state._on_app_finalizers.intersection_update(before)
