@@ -140,14 +140,25 @@ def task(
             time_limit=time_limit,
         )
         registry.register(declared)
-        options = dict(celery_options, bind=True, base=consumer.OutboxTask, name=declared.name)
-        options |= {"acks_late": True, "reject_on_worker_lost": False}
-        options |= {"retry_on_worker_lost": False}
-        options |= {"ignore_result": True, "time_limit": time_limit}
-        celery.shared_task(**options)(consumer.runner(declared))
+        _hand_to_celery(declared, celery_options)
         return declared
 
     return declare
+
+
+def _hand_to_celery(declared: Task[Any], options: dict[str, Any]) -> None:
+    """Enter the task in every Celery application of the process, under the outbox's own terms."""
+    ours = {
+        "name": declared.name,
+        "bind": True,
+        "base": consumer.OutboxTask,
+        "acks_late": True,
+        "reject_on_worker_lost": False,
+        "retry_on_worker_lost": False,
+        "ignore_result": True,
+        "time_limit": declared.time_limit,
+    }
+    celery.shared_task(**{**options, **ours})(consumer.runner(declared))
 
 
 def add(event_type: str, /, **payload: Any) -> Message:

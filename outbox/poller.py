@@ -34,8 +34,8 @@ class Poller:
 
     `step` answers one question, "is there more?": True is called again at once, False after
     `interval` seconds, a notification on `channel`, or a signal. It must end its transactions. A
-    long one looks at `stop_requested()` between its parts. `on_stop` runs once, after the last
-    step of a clean end: the place to give unstarted claims back.
+    long one delays the stop. `on_stop` runs once, after the last step of a clean end: the place to
+    give unstarted claims back.
 
     While the database is lost the poller backs off and goes on. Any other exception of the step
     ends the process, with a traceback, and its supervisor starts it again.
@@ -72,9 +72,6 @@ class Poller:
     def stop(self) -> None:
         """Do what the first signal does; from any thread."""
         self._stop.request()
-
-    def stop_requested(self) -> bool:
-        return self._stop.requested
 
     def drain(self, unfinished: Callable[[], int], patience: float = 30.0) -> bool:
         """Step until `unfinished()`, the number of rows still owed, is zero: True.

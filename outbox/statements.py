@@ -1,4 +1,4 @@
-"""Every statement that `outbox.store` runs on the outbox.
+"""The statements with which `outbox.store` claims and writes.
 
 Claims share one shape: pick rows in a MATERIALIZED CTE, then update them. Without the CTE the
 planner may run a subquery with a LIMIT again and update more rows than were asked for. The update
@@ -54,7 +54,9 @@ CLAIM_PENDING_SUSPECT = _claim_pending(
 )
 
 # A list of queues with the room that each has left in its window: one without room is never
+
 # scanned, so that its backlog costs the others nothing.
+
 CLAIM_READY = _claim_to_send(f"""
     SELECT picked.id
     FROM unnest(%(queues)s::text[], %(rooms)s::int[]) AS open (queue, room)
@@ -65,6 +67,7 @@ CLAIM_READY = _claim_to_send(f"""
         ORDER BY r.due_at LIMIT open.room {_LOCK}) AS picked""")
 
 # The receipt did not come in time. The row stays dispatched: it never left the window.
+
 CLAIM_OVERDUE = _claim_to_send(f"""
     SELECT picked.id
     FROM unnest(%(queues)s::text[]) AS open (queue)
@@ -86,54 +89,12 @@ CLAIM_UNSENT_SUSPECT = _claim_to_send(
 )
 
 # In the order of the index: EXISTS would ignore the order, and then read the table for the first
-# that is due, if it believes that many are.
-ANY_DUE_PENDING = """
-SELECT (SELECT true FROM outbox_message
-        WHERE state = 'pending' AND NOT suspect AND due_at <= now()
-        ORDER BY due_at LIMIT 1) IS NOT NULL,
-       EXISTS (SELECT FROM outbox_message
-               WHERE state = 'pending' AND suspect AND due_at <= now())
-"""
 
-ANY_DUE_TO_SEND = """
-SELECT (SELECT true FROM outbox_message
-        WHERE state = 'ready' AND NOT suspect AND due_at <= now()
-        ORDER BY queue, due_at LIMIT 1) IS NOT NULL,
-       (SELECT true FROM outbox_message
-        WHERE state = 'dispatched' AND NOT suspect AND due_at <= now()
-        ORDER BY queue, due_at LIMIT 1) IS NOT NULL,
-       EXISTS (SELECT FROM outbox_message
-               WHERE state IN ('ready', 'dispatched') AND suspect AND due_at <= now())
-"""
+# that is due, if it believes that many are.
 
 # A loose index scan: one index probe per queue that has ready rows, however many rows there are.
+
 # Suspects are few, and have no index by queue.
-READY_QUEUES = """
-WITH RECURSIVE found AS (
-    (SELECT queue FROM outbox_message
-     WHERE state = 'ready' AND NOT suspect ORDER BY queue LIMIT 1)
-    UNION ALL
-    SELECT (SELECT queue FROM outbox_message
-            WHERE state = 'ready' AND NOT suspect AND queue > found.queue ORDER BY queue LIMIT 1)
-    FROM found WHERE found.queue IS NOT NULL
-)
-SELECT queue FROM found WHERE queue IS NOT NULL
-UNION
-SELECT queue FROM outbox_message WHERE state = 'ready' AND suspect
-"""
-
-IN_FLIGHT = "SELECT queue, count(*) FROM outbox_message WHERE state = 'dispatched' GROUP BY queue"
-
-UNFINISHED_PENDING = """
-SELECT count(*) FROM outbox_message
-WHERE state = 'pending' AND (due_at <= now() OR lease_token IS NOT NULL)
-"""
-
-UNFINISHED_TO_SEND = """
-SELECT count(*) FROM outbox_message
-WHERE state IN ('ready', 'dispatched')
-  AND (due_at <= now() OR (lease_token IS NOT NULL AND started_at IS NULL))
-"""
 
 ADD = """
 INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
@@ -156,7 +117,9 @@ RETURNING id
 """
 
 # Rows locked by a worker are skipped: it is about to move or to reschedule them, and the mark
+
 # would wait for its whole run. The time until the next sending doubles, up to an hour.
+
 MARK_DISPATCHED = """
 WITH sent AS MATERIALIZED (
     SELECT id FROM outbox_message
@@ -174,7 +137,9 @@ RETURNING id
 """
 
 # A copy that the broker took before it went away may be running: its worker settles the row, and
+
 # the relay would wait for the whole run. No task runs on a pending row: whoever holds it is brief.
+
 RELEASE = """
 WITH unprepared AS MATERIALIZED (
     SELECT id FROM outbox_message
@@ -194,6 +159,7 @@ RETURNING id
 """
 
 # Skips a row that a worker has locked, as the mark does and for the same reason.
+
 FAIL = """
 WITH mine AS MATERIALIZED (
     SELECT id FROM outbox_message
@@ -219,31 +185,4 @@ WHERE id = ANY(%(ids)s) AND state = 'dead'
 RETURNING id
 """
 
-COUNTS = """
-SELECT state, count(*), extract(epoch FROM clock_timestamp() - min(received_at))::float8
-FROM outbox_message GROUP BY state
-"""
-
-DONE_EXACT = "SELECT count(*) FROM outbox_history"
-
 # A partition that was never analysed says -1: it counts as what its pages may hold, at a guess.
-DONE_ESTIMATE = """
-SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
-                         ELSE pg_relation_size(c.oid) / 160 END), 0)::bigint
-FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'outbox_history'::regclass
-"""
-
-LOOK_UP_LIVE = """
-SELECT id, event_type, state, attempts, received_at, ready_at, dispatched_at, NULL::timestamptz
-FROM outbox_message WHERE id = %(id)s
-"""
-
-LOOK_UP_DONE = """
-SELECT id, event_type, 'done', attempts, received_at, ready_at, dispatched_at, done_at
-FROM outbox_history WHERE id = %(id)s
-"""
-
-DEAD_IDS = """
-SELECT id FROM outbox_message WHERE state = 'dead' ORDER BY received_at
-"""

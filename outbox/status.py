@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from outbox import statements
+from outbox import read_statements
 from outbox.conf import outbox_settings
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.states import DONE
@@ -31,7 +31,7 @@ def lookup(message_id: UUID) -> dict[str, Any] | None:
 
     The live table is read first: a row that moves between the two reads is found in the second.
     """
-    for statement in (statements.LOOK_UP_LIVE, statements.LOOK_UP_DONE):
+    for statement in (read_statements.LOOK_UP_LIVE, read_statements.LOOK_UP_DONE):
         rows = run(statement, id=message_id)
         if rows:
             return dict(zip(_LOOKED_UP, rows[0], strict=True))

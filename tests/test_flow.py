@@ -58,7 +58,11 @@ def test_a_delivery_is_answered_prepared_dispatched_and_done(service: Service) -
     again = service.deliver(event, "msg_1")
     assert (again.status, again.body) == (202, accepted.body)
 
-    # And now the whole state, by SQL.
+    expect_stored(message_id)
+
+
+def expect_stored(message_id: str) -> None:
+    """The whole state that one delivery leaves, by SQL."""
     assert query("SELECT count(*) FROM outbox_message") == [(0,)]
     assert query("SELECT id, sends, done_at > dispatched_at FROM outbox_history") == [
         (uuid.UUID(message_id), 1, True)

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
-from outbox import statements, task_statements
+from outbox import read_statements, statements, task_statements
 
 BACKLOG = """
 INSERT INTO outbox_message (id, event_type, task, queue, payload, state, suspect, lease_token,
@@ -64,13 +64,13 @@ HOT: dict[str, tuple[str, set[str]]] = {
     "claim_ready": (statements.CLAIM_READY, {"outbox_ready", PK}),
     "claim_overdue": (statements.CLAIM_OVERDUE, {"outbox_dispatched", PK}),
     "claim_unsent_suspect": (statements.CLAIM_UNSENT_SUSPECT, {"outbox_suspect", PK}),
-    "any_due_pending": (statements.ANY_DUE_PENDING, {"outbox_pending", "outbox_suspect"}),
+    "any_due_pending": (read_statements.ANY_DUE_PENDING, {"outbox_pending", "outbox_suspect"}),
     "any_due_to_send": (
-        statements.ANY_DUE_TO_SEND,
+        read_statements.ANY_DUE_TO_SEND,
         {"outbox_ready", "outbox_dispatched", "outbox_suspect"},
     ),
-    "in_flight": (statements.IN_FLIGHT, {"outbox_dispatched"}),
-    "ready_queues": (statements.READY_QUEUES, {"outbox_ready", "outbox_suspect"}),
+    "in_flight": (read_statements.IN_FLIGHT, {"outbox_dispatched"}),
+    "ready_queues": (read_statements.READY_QUEUES, {"outbox_ready", "outbox_suspect"}),
     "hold": (statements.HOLD, {PK}),
     "mark_ready": (statements.MARK_READY, {PK}),
     "mark_dispatched": (statements.MARK_DISPATCHED, {PK}),
@@ -81,8 +81,8 @@ HOT: dict[str, tuple[str, set[str]]] = {
     "begin_try": (task_statements.BEGIN_TRY, {PK}),
     "fail_try": (task_statements.FAIL_TRY, {PK}),
     "complete": (task_statements.COMPLETE, {PK}),
-    "look_up": (statements.LOOK_UP_LIVE, {PK}),
-    "dead_ids": (statements.DEAD_IDS, {"outbox_dead"}),
+    "look_up": (read_statements.LOOK_UP_LIVE, {PK}),
+    "dead_ids": (read_statements.DEAD_IDS, {"outbox_dead"}),
 }
 Plan = list[dict[str, Any]]
 

@@ -1,0 +1,77 @@
+"""The statements that only read: what is due, what is in flight, how much waits."""
+
+from __future__ import annotations
+
+ANY_DUE_PENDING = """
+SELECT (SELECT true FROM outbox_message
+        WHERE state = 'pending' AND NOT suspect AND due_at <= now()
+        ORDER BY due_at LIMIT 1) IS NOT NULL,
+       EXISTS (SELECT FROM outbox_message
+               WHERE state = 'pending' AND suspect AND due_at <= now())
+"""
+
+ANY_DUE_TO_SEND = """
+SELECT (SELECT true FROM outbox_message
+        WHERE state = 'ready' AND NOT suspect AND due_at <= now()
+        ORDER BY queue, due_at LIMIT 1) IS NOT NULL,
+       (SELECT true FROM outbox_message
+        WHERE state = 'dispatched' AND NOT suspect AND due_at <= now()
+        ORDER BY queue, due_at LIMIT 1) IS NOT NULL,
+       EXISTS (SELECT FROM outbox_message
+               WHERE state IN ('ready', 'dispatched') AND suspect AND due_at <= now())
+"""
+
+READY_QUEUES = """
+WITH RECURSIVE found AS (
+    (SELECT queue FROM outbox_message
+     WHERE state = 'ready' AND NOT suspect ORDER BY queue LIMIT 1)
+    UNION ALL
+    SELECT (SELECT queue FROM outbox_message
+            WHERE state = 'ready' AND NOT suspect AND queue > found.queue ORDER BY queue LIMIT 1)
+    FROM found WHERE found.queue IS NOT NULL
+)
+SELECT queue FROM found WHERE queue IS NOT NULL
+UNION
+SELECT queue FROM outbox_message WHERE state = 'ready' AND suspect
+"""
+
+IN_FLIGHT = "SELECT queue, count(*) FROM outbox_message WHERE state = 'dispatched' GROUP BY queue"
+
+UNFINISHED_PENDING = """
+SELECT count(*) FROM outbox_message
+WHERE state = 'pending' AND (due_at <= now() OR lease_token IS NOT NULL)
+"""
+
+UNFINISHED_TO_SEND = """
+SELECT count(*) FROM outbox_message
+WHERE state IN ('ready', 'dispatched')
+  AND (due_at <= now() OR (lease_token IS NOT NULL AND started_at IS NULL))
+"""
+
+COUNTS = """
+SELECT state, count(*), extract(epoch FROM clock_timestamp() - min(received_at))::float8
+FROM outbox_message GROUP BY state
+"""
+
+DONE_EXACT = "SELECT count(*) FROM outbox_history"
+
+DONE_ESTIMATE = """
+SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
+                         ELSE pg_relation_size(c.oid) / 160 END), 0)::bigint
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'outbox_history'::regclass
+"""
+
+LOOK_UP_LIVE = """
+SELECT id, event_type, state, attempts, received_at, ready_at, dispatched_at, NULL::timestamptz
+FROM outbox_message WHERE id = %(id)s
+"""
+
+LOOK_UP_DONE = """
+SELECT id, event_type, 'done', attempts, received_at, ready_at, dispatched_at, done_at
+FROM outbox_history WHERE id = %(id)s
+"""
+
+DEAD_IDS = """
+SELECT id FROM outbox_message WHERE state = 'dead' ORDER BY received_at
+"""
