@@ -51,7 +51,7 @@ def timeline(message_id: UUID) -> list[tuple[str, str]]:
         ("event type", row.event_type),
         ("task", f"{row.task} on queue {row.queue}"),
         ("state", row.state if live else DONE),
-        ("attempts", f"{row.attempts} in the present step; sent {row.sends} times"),
+        ("attempts", f"{row.attempts} without a good end; sent {row.sends} times"),
     ]
     for name in _TIMES:
         moment = getattr(row, name, None)
