@@ -54,8 +54,8 @@ lock-check: $(VENV)/dev.installed ## see that the locks have wheels for every Py
 wheel: $(VENV)/dev.installed ## build the wheel of the library (outbox and relay)
 	$(PY) -m pip wheel -q --no-deps -w dist .
 
-clean: ## remove the environment and everything that the servers stored
-	rm -rf $(VENV) "$(STACK_DIR)" dist build
+clean: ## remove the environment, and what servers stored in var/
+	rm -rf $(VENV) var dist build
 
 # The stamp is made last: an installation that was cut off starts again.
 $(VENV)/bin/python:

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.db import connections
+from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from outbox.conf import NAMES, outbox_settings
 
@@ -41,6 +42,20 @@ def database_is_postgresql(**_: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register()
+def driver_is_psycopg2(**_: Any) -> list[CheckMessage]:
+    """Django prefers psycopg 3 where both are installed, and the outbox speaks psycopg2."""
+    if not is_psycopg3:
+        return []
+    return [
+        Error(
+            "Django uses psycopg 3, since it is installed beside psycopg2.",
+            hint="Uninstall psycopg: notifications and error codes are read the psycopg2 way.",
+            id="outbox.E007",
+        )
+    ]
 
 
 @register()

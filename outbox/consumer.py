@@ -42,7 +42,6 @@ LOCK_TIMEOUT = "2s"
 """How long a worker waits for its row: claims and marks hold it for a moment too."""
 LEASE_MARGIN_SECONDS = 10
 """What the lease of a task without a transaction has beyond the task's time limit."""
-DIED_EACH_TIME = "every try ended without a word: the process that ran it died"
 
 _current: ContextVar[Message | None] = ContextVar("outbox_current_message", default=None)
 
@@ -110,24 +109,25 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     # A connection that was lost since the last task is made again, and not this task's failure.
     _drop_lost_connections()
     if task.atomic:
-        refusal = _begin(message_id, None) if again else None
+        refusal = _begin(task, message_id, None) if again else None
         outcome = refusal if isinstance(refusal, str) else _run_atomic(task, message_id, again)
     else:
         token = uuid.uuid4()
-        begun = _begin(message_id, token, lease=(task.time_limit or 0) + LEASE_MARGIN_SECONDS)
+        lease = (task.time_limit or 0) + LEASE_MARGIN_SECONDS
+        begun = _begin(task, message_id, token, lease=lease)
         outcome = begun if isinstance(begun, str) else _run_leased(task, begun, token)
     logger.info("outbox.task %s %s %s", outcome, task.name, message_id)
     return outcome
 
 
 @contextmanager
-def _taken(message_id: UUID) -> Iterator[Taken | str]:
+def _taken(task: Task[Any], message_id: UUID) -> Iterator[Taken | str]:
     """Hold the row in a transaction, or yield the word for why it is not to be run."""
     with transaction.atomic(using=outbox_settings().database, durable=True):
-        yield _take(message_id)
+        yield _take(task, message_id)
 
 
-def _take(message_id: UUID) -> Taken | str:
+def _take(task: Task[Any], message_id: UUID) -> Taken | str:
     try:
         taken = store.lock(message_id, patience=LOCK_TIMEOUT)
     except OperationalError as error:
@@ -141,15 +141,17 @@ def _take(message_id: UUID) -> Taken | str:
         return "already_done"
     if taken.running:
         return "busy"
-    if taken.state not in FINISHABLE or taken.stale:
+    if taken.state not in FINISHABLE or taken.stale or taken.message.task != task.name:
         return "not_wanted"
     return taken
 
 
-def _begin(message_id: UUID, token: UUID | None, *, lease: float | None = None) -> Taken | str:
+def _begin(
+    task: Task[Any], message_id: UUID, token: UUID | None, *, lease: float | None = None
+) -> Taken | str:
     """Count the try, with a lease if there is a token, and commit it before the body runs."""
     seconds = lease if lease is not None else outbox_settings().redispatch_seconds
-    with _taken(message_id) as taken:
+    with _taken(task, message_id) as taken:
         if isinstance(taken, str):
             return taken
         limit = registry.max_attempts(taken.message.event_type)
@@ -157,7 +159,7 @@ def _begin(message_id: UUID, token: UUID | None, *, lease: float | None = None) 
         if attempts <= limit:
             return replace(taken, message=replace(taken.message, attempts=attempts))
         store.fail_try(
-            taken.message, DIED_EACH_TIME, counted=True, token=token, delay=0, limit=limit
+            taken.message, store.NO_WORD, counted=True, token=token, delay=0, limit=limit
         )
         return "dead"
 
@@ -165,7 +167,7 @@ def _begin(message_id: UUID, token: UUID | None, *, lease: float | None = None) 
 def _run_atomic(task: Task[Any], message_id: UUID, counted: bool) -> str:
     """The body and its receipt in one transaction, under the row's lock."""
     alias = outbox_settings().database
-    with _taken(message_id) as taken:
+    with _taken(task, message_id) as taken:
         if isinstance(taken, str):
             return taken
         message = taken.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
@@ -26,7 +27,6 @@ logger = logging.getLogger(__name__)
 LOCK_TIMEOUT = "2s"
 WAIT_SECONDS = 1.0
 """How long a message waits that another transaction is in the way of."""
-DIED_EACH_TIME = "every try ended without a word: the process that prepared it died"
 
 
 _NOBODYS_FAULT = (
@@ -50,6 +50,14 @@ def nobodys_fault(error: Exception, *, connected: bool) -> bool:
     if code is None:
         return not connected
     return code in _NOBODYS_FAULT or code.startswith(_OUTAGE_CLASSES)
+
+
+def _database_answers() -> bool:
+    try:
+        store.run("SELECT 1")
+    except (DatabaseError, InterfaceError):
+        return False
+    return True
 
 
 class Preparer:
@@ -104,14 +112,28 @@ class Preparer:
                 self._prepare_locked(prepare, messages)
         except Exception as error:  # noqa: BLE001 - whatever a prepare function raises
             if nobodys_fault(error, connected=raw is not None and not raw.closed):
-                logger.warning("outbox.prepare.postponed %d messages: %s", len(messages), error)
-                self._refunds.owe(messages, delay=WAIT_SECONDS)
+                self._postpone(messages, error, began=raw is not None)
             elif len(messages) > 1:
                 middle = len(messages) // 2
                 self._prepare(prepare, messages[:middle])
                 self._prepare(prepare, messages[middle:])
             else:
                 self._fail(messages[0], error)
+
+    def _postpone(self, messages: list[Message], error: Exception, *, began: bool) -> None:
+        """Give a batch back that is not to blame, as far as one can know.
+
+        What loses the connection may be one of the messages: they are taken alone from now on.
+        The one that lost it again, alone, while the database was there, has failed.
+        """
+        lost = began and getattr(error.__cause__, "pgcode", None) is None
+        first = messages[0]
+        if lost and len(messages) == 1 and first.suspect and _database_answers():
+            self._fail(first, error)
+            return
+        logger.warning("outbox.prepare.postponed %s and %d: %s", first.id, len(messages) - 1, error)
+        given_back = [replace(each, suspect=each.suspect or lost) for each in messages]
+        self._refunds.owe(given_back, delay=WAIT_SECONDS)
 
     def _prepare_locked(self, prepare: PrepareFunction, messages: list[Message]) -> None:
         store.run("SELECT set_config('lock_timeout', %(limit)s, true)", limit=LOCK_TIMEOUT)
@@ -129,7 +151,7 @@ class Preparer:
         limit = registry.max_attempts(message.event_type)
         if not message.suspect or message.attempts <= limit:
             return False
-        self._write_failure(message, DIED_EACH_TIME, limit)
+        self._write_failure(message, store.NO_WORD, limit)
         return True
 
     def _fail(self, message: Message, error: Exception) -> None:

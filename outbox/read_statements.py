@@ -55,9 +55,9 @@ FROM outbox_message GROUP BY state
 
 DONE_EXACT = "SELECT count(*) FROM outbox_history"
 
-DONE_ESTIMATE = """
-SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
-                         ELSE pg_relation_size(c.oid) / 160 END), 0)::bigint
+DONE_PARTITIONS = """
+SELECT quote_ident(c.relname), c.reltuples::bigint,
+       pg_relation_size(c.oid) / current_setting('block_size')::int
 FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'outbox_history'::regclass
 """

@@ -21,16 +21,16 @@ class Refunds:
     """
 
     def __init__(self) -> None:
-        self._owed: list[tuple[list[Message], float]] = []
+        self._owed: list[tuple[list[Message], float, bool]] = []
 
-    def owe(self, messages: Sequence[Message], *, delay: float = 0.0) -> None:
-        """Have the next `settle` release the claims, due again `delay` seconds after it."""
+    def owe(self, messages: Sequence[Message], *, delay: float = 0.0, unsent: bool = False) -> None:
+        """Have the next `settle` release the claims, as `store.release` says."""
         if messages:
-            self._owed.append((list(messages), delay))
+            self._owed.append((list(messages), delay, unsent))
 
     def settle(self) -> None:
         """Write what is still owed. Raises OperationalError while the database is away."""
         while self._owed:
-            messages, delay = self._owed[0]
-            store.release(messages, delay=delay)
+            messages, delay, unsent = self._owed[0]
+            store.release(messages, delay=delay, unsent=unsent)
             self._owed.pop(0)

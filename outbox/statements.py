@@ -56,7 +56,6 @@ CLAIM_PENDING_SUSPECT = _claim_pending(
 # A list of queues with the room that each has left in its window: one without room is never
 
 # scanned, so that its backlog costs the others nothing.
-
 CLAIM_READY = _claim_to_send(f"""
     SELECT picked.id
     FROM unnest(%(queues)s::text[], %(rooms)s::int[]) AS open (queue, room)
@@ -67,7 +66,6 @@ CLAIM_READY = _claim_to_send(f"""
         ORDER BY r.due_at LIMIT open.room {_LOCK}) AS picked""")
 
 # The receipt did not come in time. The row stays dispatched: it never left the window.
-
 CLAIM_OVERDUE = _claim_to_send(f"""
     SELECT picked.id
     FROM unnest(%(queues)s::text[]) AS open (queue)
@@ -95,7 +93,6 @@ CLAIM_UNSENT_SUSPECT = _claim_to_send(
 # A loose index scan: one index probe per queue that has ready rows, however many rows there are.
 
 # Suspects are few, and have no index by queue.
-
 ADD = """
 INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
 VALUES (%(id)s, %(event_type)s, %(task)s, %(queue)s, %(payload)s, %(state)s,
@@ -119,7 +116,6 @@ RETURNING id
 # Rows locked by a worker are skipped: it is about to move or to reschedule them, and the mark
 
 # would wait for its whole run. The time until the next sending doubles, up to an hour.
-
 MARK_DISPATCHED = """
 WITH sent AS MATERIALIZED (
     SELECT id FROM outbox_message
@@ -139,7 +135,6 @@ RETURNING id
 # A copy that the broker took before it went away may be running: its worker settles the row, and
 
 # the relay would wait for the whole run. No task runs on a pending row: whoever holds it is brief.
-
 RELEASE = """
 WITH unprepared AS MATERIALIZED (
     SELECT id FROM outbox_message
@@ -153,13 +148,13 @@ WITH unprepared AS MATERIALIZED (
 )
 UPDATE outbox_message
 SET lease_token = NULL, suspect = %(suspect)s, attempts = attempts - 1,
+    sends = sends - %(unsent)s::int,
     due_at = now() + make_interval(secs => %(delay)s)
 WHERE id = ANY (ARRAY(SELECT id FROM unprepared UNION ALL SELECT id FROM unsent))
 RETURNING id
 """
 
 # Skips a row that a worker has locked, as the mark does and for the same reason.
-
 FAIL = """
 WITH mine AS MATERIALIZED (
     SELECT id FROM outbox_message

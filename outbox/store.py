@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 PENDING_CHANNEL = "outbox_pending"
 READY_CHANNEL = "outbox_ready"
+NO_WORD = "every try ended without a word: the process that took it died, or lost its database"
+"""The error of a message whose tries are used up, none of which left one."""
 
 
 def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -126,12 +128,15 @@ def mark_dispatched(messages: Sequence[Message]) -> set[UUID]:
     )
 
 
-def release(messages: Sequence[Message], *, delay: float = 0.0) -> set[UUID]:
-    """Give claims back unspent: refunded, and due again after `delay` seconds."""
+def release(messages: Sequence[Message], *, delay: float = 0.0, unsent: bool = False) -> set[UUID]:
+    """Give claims back unspent: refunded, and due again after `delay` seconds.
+
+    `unsent` says that the relay had claimed them and that the broker cannot have got them.
+    """
     won: set[UUID] = set()
     for suspect in (False, True):
         part = [message for message in messages if message.suspect is suspect]
-        won |= _fenced(statements.RELEASE, part, delay=delay, suspect=suspect)
+        won |= _fenced(statements.RELEASE, part, delay=delay, suspect=suspect, unsent=unsent)
     return won
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from outbox import backlog, backoff, registry, store, systemd
+from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost
 from outbox.refunds import Refunds
 from relay.window import Window
@@ -19,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
-DIED_EACH_TIME = "every try ended without a word: the process that took it died"
 
 
 class Dispatcher:
@@ -77,9 +77,11 @@ class Dispatcher:
     def _send(self, claimed: list[Message], *, entering: bool = False) -> bool:
         """Publish claimed messages, in batches. False if the broker is away or none was claimed."""
         left = claimed
+        # Past half of the lease another relay might be sending what is left before we have.
+        stop_at = time.monotonic() + outbox_settings().lease_seconds / 2
         try:
             left = [message for message in claimed if not self._gave_up(message)]
-            while left:
+            while left and time.monotonic() < stop_at:
                 batch, left = left[: self._batch_size], left[self._batch_size :]
                 outcome = self._publish(batch, entering=entering)
                 if outcome.outage is not None:
@@ -87,7 +89,7 @@ class Dispatcher:
                     return False
                 self._resume()
         finally:
-            self._refunds.owe(left)
+            self._refunds.owe(left, unsent=True)
         return bool(claimed)
 
     def _publish(self, batch: list[Message], *, entering: bool) -> Outcome:
@@ -97,7 +99,9 @@ class Dispatcher:
         if entering:
             self._window.sent(self._confirmed)
         # Nobody's fault: what an outage kept from being sent is given back with its attempt.
-        self._refunds.owe([message for message in batch if not outcome.settled(message.id)])
+        rest = [message for message in batch if not outcome.settled(message.id)]
+        self._refunds.owe([each for each in rest if each.id in outcome.written])
+        self._refunds.owe([each for each in rest if each.id not in outcome.written], unsent=True)
         self.settle()
         return outcome
 
@@ -106,7 +110,7 @@ class Dispatcher:
         limit = registry.max_attempts(message.event_type)
         if message.attempts <= limit:
             return False
-        self._fail(message, DIED_EACH_TIME)
+        self._fail(message, store.NO_WORD)
         return True
 
     def _fail(self, message: Message, reason: str) -> None:

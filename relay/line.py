@@ -131,6 +131,7 @@ class Line:
                     self._outcome.refused[envelope.id] = f"cannot be encoded for AMQP: {exc!r}"
                 else:
                     self._tag += 1
+                    self._outcome.written.add(envelope.id)
                     self._unconfirmed[self._tag] = envelope
 
     def _resolved(self, tag: int, multiple: bool) -> Iterable[Envelope]:

@@ -23,6 +23,8 @@ class Outcome:
     """What the broker would not take, with its reason: a failed try of that message."""
     outage: str | None = None
     """Why the rest could not be sent: nobody's fault."""
+    written: set[UUID] = field(default_factory=set)
+    """Given to a connection at least once: the broker may have it, whatever else is known."""
 
     def settled(self, message_id: UUID) -> bool:
         return message_id in self.confirmed or message_id in self.refused

@@ -44,6 +44,7 @@ class PlainSender:
         for message in messages:
             if monotonic() >= deadline:
                 raise Outage("the broker was too slow for so many messages")
+            outcome.written.add(message.id)
             try:
                 send(self._app, producer, message)
             except Exception as exc:

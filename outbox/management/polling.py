@@ -79,5 +79,6 @@ class PollingCommand(BaseCommand):
         elif not poller.drain(unfinished, PATIENCE_SECONDS):
             raise CommandError(
                 f"Not drained: stopped, or no progress for {PATIENCE_SECONDS:.0f} s. "
-                "`manage.py outbox stats` shows what is left."
+                "`manage.py outbox stats` shows what is left; messages of types that this "
+                "process does not know are left to others."
             )

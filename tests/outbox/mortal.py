@@ -36,8 +36,10 @@ def fill(messages: list[outbox.Message]) -> None:
 
 def declare_all(declare: Any) -> tuple[Task[Any], Task[Any], Task[Any]]:
     """Declare the three tasks, here and in the process that dies alike."""
-    body = declare("mortal.body", max_attempts=MAX_ATTEMPTS)(dying)
-    leased = declare("mortal.leased", max_attempts=MAX_ATTEMPTS, atomic=False, time_limit=30)(
+    # Named: this file is another module in the process that runs it.
+    limit = {"max_attempts": MAX_ATTEMPTS}
+    body = declare("mortal.body", name="mortal.body", **limit)(dying)
+    leased = declare("mortal.leased", name="mortal.leased", atomic=False, time_limit=30, **limit)(
         dying_leased
     )
     prepared = declare("mortal.prepared", max_attempts=MAX_ATTEMPTS, name="mortal.prepared")(dying)

@@ -50,6 +50,7 @@ PARAMETERS: dict[str, Any] = {
     "id": uuid.uuid4(),
     "redispatch": 300,
     "delay": 1.0,
+    "unsent": True,
     "suspect": False,
     "error": "it broke",
     "max_attempts": 10,

@@ -51,3 +51,9 @@ def test_another_database_than_postgresql_is_refused(monkeypatch: pytest.MonkeyP
     other = SimpleNamespace(vendor="sqlite")
     monkeypatch.setattr("outbox.checks.connections", {"default": other})
     assert "SKIP LOCKED" in found()["outbox.E002"].hint
+
+
+def test_psycopg_3_beside_psycopg2_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "outbox.E007" not in found()
+    monkeypatch.setattr("outbox.checks.is_psycopg3", True)
+    assert "outbox.E007" in found()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -29,10 +30,10 @@ def database_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     release = store.release
     away = False
 
-    def lost(messages: list[Message], *, delay: float = 0.0) -> set[uuid.UUID]:
+    def lost(messages: list[Message], **options: Any) -> set[uuid.UUID]:
         if away:
             raise OperationalError("server closed the connection unexpectedly")
-        return release(messages, delay=delay)
+        return release(messages, **options)
 
     def switch(to: bool) -> None:
         nonlocal away

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from outbox import consumer, registry, store
+from outbox import registry, store
 from outbox.consumer import consume
 from outbox.declaration import Task
 from outbox.models import HistoryMessage
@@ -96,7 +96,7 @@ def test_a_message_that_kills_its_process_each_time_ends_dead(
     assert mortal.run(database_url("default"), "consume", event_type, str(message.id), "9") == 0
 
     assert row(message).state == State.DEAD
-    assert row(message).last_error == consumer.DIED_EACH_TIME
+    assert row(message).last_error == store.NO_WORD
 
 
 def test_a_copy_is_refused_while_a_killed_workers_lease_lasts(leased: Task[Any]) -> None:

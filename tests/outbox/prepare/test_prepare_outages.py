@@ -129,8 +129,29 @@ def test_a_lost_connection_is_nobodys_fault(task: Task[Any], filling: Filling) -
     assert [row.attempts for row in rows("pending").values()] == [0, 0]
     filling.then = lambda messages: None
     make_due()
-    preparer.step()
+    while preparer.step():
+        pass  # one at a time: either of them may have been the cause
     assert {*rows("ready")} == {1, 2}
+
+
+@committed
+def test_a_message_that_loses_the_connection_each_time_ends_dead_alone(
+    task: Task[Any], filling: Filling
+) -> None:
+    enqueue(task, 1, 2)
+
+    def end_own_session(messages: list[outbox.Message]) -> None:
+        if any(message.payload["order_id"] == 1 for message in messages):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    filling.then = end_own_session
+    preparer = Preparer(batch_size=10)
+    for _ in range(2 * task.max_attempts + 3):
+        preparer.step()
+        make_due()
+    assert {*rows("ready")} == {2}
+    assert "terminat" in rows("dead")[1].last_error
 
 
 @committed
@@ -159,8 +180,9 @@ def test_after_an_outage_everything_that_was_claimed_is_given_back(
 
     preparer.settle()
 
-    for row in rows("pending").values():
-        assert (row.attempts, row.suspect, row.lease_token) == (0, False, None)
+    for number, row in rows("pending").items():
+        # Only the one that was being worked on can have been the cause.
+        assert (row.attempts, row.suspect, row.lease_token) == (0, number == 1, None)
     filling.then = lambda messages: None
     make_due()
     preparer.step()

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 import outbox
-from outbox import prepare
+from outbox import store
 from outbox.declaration import Task
 from outbox.models import OutboxMessage
 from outbox.prepare import Preparer
@@ -112,4 +112,4 @@ def test_a_prepare_that_kills_its_process_ends_dead_and_buries_no_neighbour(
         make_due()
     assert (code, deaths) == (0, mortal.MAX_ATTEMPTS)
     assert {*rows("ready")} == {1, 3}
-    assert rows("dead")[2].last_error == prepare.DIED_EACH_TIME
+    assert rows("dead")[2].last_error == store.NO_WORD

@@ -12,7 +12,6 @@ from outbox import consumer, registry, store
 from outbox.declaration import Task
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.states import State
-from relay import dispatcher
 from relay.outcome import Outcome
 from tests.conftest import Declare
 from tests.message_factory import TASK, MessageFactory
@@ -109,7 +108,7 @@ def test_a_suspect_whose_tries_are_used_up_is_not_sent_again(broker: Broker, tas
     pk = MessageFactory(suspect=True, attempts=task.max_attempts).pk
     relay(broker).step()
     assert broker.batches == []
-    assert (row(pk).state, row(pk).last_error) == (State.DEAD, dispatcher.DIED_EACH_TIME)
+    assert (row(pk).state, row(pk).last_error) == (State.DEAD, store.NO_WORD)
 
 
 def test_a_message_that_killed_its_relay_is_sent_alone(broker: Broker) -> None:
@@ -164,3 +163,13 @@ def test_the_prefix_of_an_allowed_task_is_no_pattern(broker: Broker, settings: A
     MessageFactory(task="elsewhereXtask", event_type="elsewhere")
     settings.OUTBOX = {**settings.OUTBOX, "TASKS": ["elsewhere_", "%", "elsewhere\\"]}
     assert not relay(broker).step()
+
+
+def test_past_half_of_its_lease_the_rest_is_given_back(broker: Broker, settings: Any) -> None:
+    settings.OUTBOX = {**settings.OUTBOX, "LEASE_SECONDS": 0}
+    MessageFactory.create_batch(2)
+    relay_ = relay(broker)
+    relay_.step()
+    relay_.settle()
+    assert broker.batches == []
+    assert {(each.attempts, each.sends) for each in OutboxMessage.objects.all()} == {(0, 0)}

@@ -43,6 +43,7 @@ def test_in_an_outage_all_claims_are_given_back_unspent(broker: Broker) -> None:
     for left in OutboxMessage.objects.all():
         assert (left.state, left.attempts, left.lease_token) == (State.READY, 0, None)
         assert (left.suspect, left.last_error) == (False, "")
+        assert left.sends == 0, "the broker cannot have got it"
 
 
 def test_in_an_outage_nothing_else_is_tried_in_the_step(broker: Broker) -> None:
@@ -177,3 +178,11 @@ def test_a_refund_that_a_pause_follows_is_not_held_up_by_it(
     assert {left.attempts for left in later} == {0}
     assert {left.lease_token for left in later} == {None}
     assert broker.sizes == [4]
+
+
+def test_what_the_broker_may_have_got_in_an_outage_counts_as_sent(broker: Broker) -> None:
+    written, unwritten = (message.pk for message in MessageFactory.create_batch(2))
+    broker.answer = lambda _: Outcome(outage="cut off", written={written})
+    relay(broker).step()
+    assert (row(written).sends, row(unwritten).sends) == (1, 0)
+    assert (row(written).attempts, row(unwritten).attempts) == (0, 0)

@@ -1,0 +1,100 @@
+"""Helpers for the tests of a project that uses the outbox.
+
+They need no broker and no other process, and work in the transaction of Django's `TestCase` or of
+pytest-django's `db`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from outbox import registry, store
+from outbox.consumer import consume
+from outbox.declaration import Task
+from outbox.message import Message
+from outbox.payload import to_json
+from outbox.prepare import Preparer
+from outbox.states import FINISHABLE, State
+from outbox.statements import COLUMNS
+
+MOST_MESSAGES = 10_000
+"""So many follow-ups of follow-ups have no end."""
+FRUITLESS_ROUNDS = 3
+"""A prepare function that gives a message back this often in a row waits for something else."""
+
+_LIVE = f"SELECT {COLUMNS}, payload, suspect, state FROM outbox_message ORDER BY received_at, id"  # noqa: S608 - two literals
+
+# No verb of the store: it takes claims away from whoever has them, as no running process may.
+# Inside a test's transaction `now()` stands still, and without it nothing would ever be due.
+_DUE_NOW = """
+UPDATE outbox_message
+SET due_at = now(), lease_token = NULL, suspect = false, started_at = NULL
+WHERE state <> 'dead'
+"""
+
+
+def assert_enqueued(task: Task[Any], /, **payload: Any) -> Message:
+    """Return the oldest message that waits for `task` with at least these keyword arguments.
+
+    Raises AssertionError, listing what is in the outbox instead; a dead message waits for nothing.
+    """
+    wanted = json.loads(to_json(task.name, payload))
+    live = _live()
+    for message, state in live:
+        found = {name: value for name, value in message.payload.items() if name in wanted}
+        if message.task == task.name and state is not State.DEAD and found == wanted:
+            return message
+    listed = "".join(f"\n  {_described(message)}: {state}" for message, state in live)
+    raise AssertionError(
+        f"{_call(task.name, wanted)} is not enqueued. In the outbox: {listed or 'nothing'}"
+    )
+
+
+def drain() -> int:
+    """Prepare and run, here and now, all that is enqueued, and what that enqueues in turn.
+
+    Due times and leases are ignored, so nothing else may work on the database meanwhile. A failure
+    of a task or of a prepare function is written down as in a worker, and its exception raised;
+    to call it again is to try again. Returns how many messages were done; the dead stay dead.
+    Raises RuntimeError when some can never be done, `UnknownEventType` when one has no task here.
+    """
+    done = fruitless = 0
+    preparer = _RaisingPreparer(batch_size=MOST_MESSAGES)
+    while owed := _owed():
+        if done >= MOST_MESSAGES or fruitless == FRUITLESS_ROUNDS:
+            listed = "".join(f"\n  {_described(message)}: {state}" for message, state in owed[:10])
+            raise RuntimeError(f"After {done} messages these are still not done: {listed}")
+        before = done
+        store.run(_DUE_NOW)
+        preparer.step()
+        for message, state in _owed():
+            task = registry.get(message.event_type)
+            if state in FINISHABLE:
+                done += consume(task, message.id, again=False) == "done"
+        fruitless = fruitless + 1 if done == before else 0
+    return done
+
+
+class _RaisingPreparer(Preparer):
+    """The post-processor's work, with the failures of a message raised once they are written."""
+
+    def _fail(self, message: Message, error: Exception) -> NoReturn:
+        super()._fail(message, error)
+        raise error
+
+
+def _live() -> list[tuple[Message, State]]:
+    return [(store.to_message(columns), State(state)) for *columns, state in store.run(_LIVE)]
+
+
+def _owed() -> list[tuple[Message, State]]:
+    return [(message, state) for message, state in _live() if state is not State.DEAD]
+
+
+def _described(message: Message) -> str:
+    return _call(message.task, message.payload)
+
+
+def _call(name: str, payload: dict[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in payload.items())})"
