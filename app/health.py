@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from app.database import alias, run
+from app.problem import method_not_allowed
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -58,13 +60,19 @@ def _unapplied() -> bool:
 readiness = Readiness()
 
 
-def livez(_request: HttpRequest) -> HttpResponse:
+@csrf_exempt  # it changes nothing; a wrong method is to be told so
+def livez(request: HttpRequest) -> HttpResponse:
     """The process answers. It touches nothing: restarting us would not mend a database."""
+    if request.method not in ("GET", "HEAD"):
+        return method_not_allowed("GET", "HEAD")
     return JsonResponse({"status": "ok"})
 
 
-def readyz(_request: HttpRequest) -> HttpResponse:
+@csrf_exempt
+def readyz(request: HttpRequest) -> HttpResponse:
     """200 if deliveries can be accepted here, else 503; the checks say which part is missing."""
+    if request.method not in ("GET", "HEAD"):
+        return method_not_allowed("GET", "HEAD")
     checks = readiness.checks()
     ready = all(outcome == "ok" for outcome in checks.values())
     return JsonResponse(

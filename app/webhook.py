@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from django.conf import settings
 from django.db import transaction
 from django.http import JsonResponse
-from django.http.request import UnreadablePostError
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -44,8 +43,9 @@ def receive(request: HttpRequest) -> HttpResponse:
         body = _read(request, settings.WEBHOOK_MAX_BODY_BYTES)
     except _TooLarge:
         return problem(413, f"A body has at most {settings.WEBHOOK_MAX_BODY_BYTES} bytes.")
-    except UnreadablePostError:
-        return problem(400, "The body did not arrive whole.")
+    except OSError as error:  # Django's UnreadablePostError is one
+        logger.warning("webhook.body_unreadable: %s", error)
+        return problem(400, "The body did not arrive whole and in time.")
     webhook_id = request.headers.get("webhook-id", "")
     try:
         verify(
@@ -99,12 +99,18 @@ def _unauthorized() -> HttpResponse:
 
 
 def _read(request: HttpRequest, limit: int) -> bytes:
-    """Read the body, never more than one byte beyond `limit`. Raises `_TooLarge`."""
-    if _declared_length(request) > limit:
+    """Read the body, never more than one byte beyond `limit`.
+
+    Raises `_TooLarge`, and `OSError` when it cannot be read to its end.
+    """
+    declared = _declared_length(request)
+    if declared > limit:
         raise _TooLarge
     body = _stream(request).read(limit + 1)
     if len(body) > limit:
         raise _TooLarge
+    if len(body) < declared:
+        raise OSError(f"the body ended after {len(body)} of {declared} bytes")
     return body
 
 

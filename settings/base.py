@@ -59,6 +59,8 @@ TEMPLATES = [
         },
     }
 ]
+# A redirect to the address with a slash would turn a delivery into a GET: 404 says what to mend.
+APPEND_SLASH = False
 ROOT_URLCONF = "settings.urls"
 WSGI_APPLICATION = "settings.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

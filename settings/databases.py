@@ -41,6 +41,9 @@ _CLIENT_CHECK: Final[dict[ProcessKind, int]] = {
     "worker": 1,
     "command": 10,
 }
+# A request has seconds: it must not hold its caller, and its connection of the pool, for as long as
+# somebody else's migration takes. The other processes have nobody who waits for an answer.
+_WEB_DEADLINES: Final = " -c lock_timeout=1s -c statement_timeout=5s"
 
 
 def primary(process: ProcessKind) -> dict[str, Any]:
@@ -70,6 +73,7 @@ def _connection(name: str, process: ProcessKind, **options: Any) -> dict[str, An
     timeouts = (
         f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION[process]}s"
         f" -c client_connection_check_interval={_CLIENT_CHECK[process]}s"
+        f"{_WEB_DEADLINES if process == 'web' else ''}"
     )
     defaults = {
         "application_name": f"pillarbox {process}",

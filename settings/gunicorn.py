@@ -22,6 +22,7 @@ try:
     databases.replica("web")
     bind = f"127.0.0.1:{env.integer('PORT')}"
     workers = env.integer("WEB_CONCURRENCY")
+    body_seconds = env.integer("WEB_BODY_SECONDS")
 except ImproperlyConfigured as mistake:
     sys.exit(str(mistake))
 
@@ -30,14 +31,22 @@ worker_connections = 1_000
 # A worker reports each second. One that is silent for so long hangs as a whole, whatever its
 # requests do, and is replaced.
 timeout = 30
-# A request ends within seconds, by the deadlines of pool and statements; an idle connection that a
-# client keeps is closed before the patience of a stop is over.
+# A request ends within seconds, by the deadlines of pool, locks and statements; an idle connection
+# that a client keeps is closed before the patience of a stop is over. Only a client that is slow to
+# send a body may be cut off: nothing of that was accepted.
 graceful_timeout = 8
 keepalive = 5
 # The workers report through a file: in memory, so that a busy disk cannot make them look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # One socket in the home folder for all servers of a user: two of them would fight over it.
 control_socket_disable = True
+
+
+def pre_request(_worker: Any, request: Any) -> None:
+    """Bound the time that the body may take; gunicorn itself bounds that of the headers alone."""
+    from settings.body import PromptReader  # gevent's, not before the worker is patched
+
+    request.body.reader = PromptReader(request.body.reader, body_seconds)
 
 
 def post_worker_init(_worker: Any) -> None:

@@ -108,7 +108,8 @@ _SECRETS = (
     Variable(
         "READ_TOKENS",
         "words",
-        "Bearer tokens that may read posts, separated by spaces. None: the addresses answer 404.",
+        "Reserved: bearer tokens for addresses that read posts, separated by spaces. There are no"
+        " such addresses yet; nothing uses them.",
         secret=True,
     ),
     Variable(
@@ -162,6 +163,13 @@ _WEB = (
         default="8000",
         minimum=1,
         maximum=65_535,
+    ),
+    _seconds(
+        "WEB_BODY_SECONDS",
+        10,
+        "Seconds in which the whole body of a request must arrive; then 400, and the connection is"
+        " closed.",
+        maximum=600,
     ),
     _count("WEB_CONCURRENCY", 2, "Web processes; about one for each core.", maximum=256),
 )
@@ -220,7 +228,8 @@ _WEBHOOK = (
     _count(
         "WEBHOOK_DEDUPE_DAYS",
         7,
-        "Days that a delivery's id is remembered; longer than the sender tries again.",
+        "Days for which a delivery's id is remembered at least; give more than the sender tries"
+        " again. Nothing removes older ids yet: they are kept for good.",
         maximum=3_650,
     ),
 )

@@ -64,6 +64,9 @@ def environment(
     }
     # NAME and NAME_FILE would be two answers to one question.
     passed_on = {name: value for name, value in given.items() if _stem(name) not in settled}
+    # A shell may have exported the settings of another project.
+    if not passed_on.get("DJANGO_SETTINGS_MODULE", "").startswith("settings."):
+        passed_on.pop("DJANGO_SETTINGS_MODULE", None)
     return {**defaults, **passed_on, **settled}
 
 

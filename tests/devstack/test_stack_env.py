@@ -82,3 +82,9 @@ def test_settings_that_are_given_are_not_replaced() -> None:
     env = environment({}, {}, {"DJANGO_SETTINGS_MODULE": "settings.production"})
 
     assert env["DJANGO_SETTINGS_MODULE"] == "settings.production"
+
+
+def test_settings_of_another_project_are_not_taken_over() -> None:
+    env = environment({}, {}, {"DJANGO_SETTINGS_MODULE": "shop.settings"})
+
+    assert env["DJANGO_SETTINGS_MODULE"] == "settings.base"

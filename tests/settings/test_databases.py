@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import psycopg2
@@ -88,6 +89,22 @@ def test_the_server_bounds_what_a_vanished_client_can_hold(
     assert ask(given, "SHOW idle_in_transaction_session_timeout") == idle
     assert ask(given, "SHOW client_connection_check_interval") == check
     assert ask(given, "SHOW application_name") == f"pillarbox {process}"
+
+
+@pytest.mark.parametrize("alias", [databases.primary, databases.replica])
+def test_only_the_web_process_has_deadlines_for_locks_and_statements(
+    alias: Callable[[ProcessKind], dict[str, Any] | None],
+) -> None:
+    def deadlines(process: ProcessKind) -> tuple[str, str]:
+        given = alias(process)
+        assert given is not None
+        # Asked without the pool, whose own options libpq does not know.
+        options = {"options": given["OPTIONS"]["options"]}
+        plain = {**given, "OPTIONS": options}
+        return ask(plain, "SHOW lock_timeout"), ask(plain, "SHOW statement_timeout")
+
+    assert deadlines("web") == ("1s", "5s")
+    assert deadlines("worker") == deadlines("command") == ("0", "0")
 
 
 def test_the_primarys_settings_refuse_a_server_in_recovery(monkeypatch: pytest.MonkeyPatch) -> None:

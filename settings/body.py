@@ -1,0 +1,63 @@
+"""The body of a request, as gunicorn reads it from the connection."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import gevent
+from gunicorn.http.errors import NoMoreData, ParseException
+
+
+class Reader(Protocol):
+    """What gunicorn reads a body with: by its length, or by its chunks."""
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes; fewer at the end of the body."""
+        ...
+
+
+class BrokenBody(NoMoreData):  # type: ignore[misc]  # untyped
+    """The caller's body cannot be read to its end.
+
+    An `OSError`, by which an application knows that; and gunicorn's own for a caller who hung up,
+    so that it closes the connection quietly where it meets this itself, skipping an unread body.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class PromptReader:
+    """A reader that gives up after some seconds, and whose every failure is an `OSError`.
+
+    The seconds are for the whole body, however many reads it takes, so that a caller who sends a
+    byte at a time wins nothing; what the application does between two reads does not count. The
+    timer runs during a read alone, so it never meets a query.
+
+    gunicorn closes a connection whose body failed, so its rest is not taken for a request. That
+    holds for an `Exception`, which is why the timer does not raise gevent's own.
+    """
+
+    def __init__(self, reader: Reader, seconds: float) -> None:
+        self._reader = reader
+        self._seconds = seconds
+        self._left = seconds
+
+    def read(self, size: int) -> bytes:
+        """Read as the reader does. Raises `BrokenBody` and other kinds of `OSError`."""
+        began = time.monotonic()
+        late = BrokenBody(f"the body did not end within {self._seconds} s")
+        try:
+            with gevent.Timeout(max(self._left, 0.0), late):
+                return self._reader.read(size)
+        except ParseException as error:
+            # Its kind alone: the message quotes what was sent.
+            kind = type(error).__name__
+            raise BrokenBody(f"the body is not framed as HTTP has it: {kind}") from error
+        finally:
+            self._left -= time.monotonic() - began
