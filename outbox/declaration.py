@@ -114,12 +114,11 @@ def task(
 ) -> Callable[[Callable[P, object]], Task[P]]:
     """Declare a Celery task that is reached through the outbox.
 
-    `max_attempts` bounds the tries of each step (default: the setting MAX_ATTEMPTS); a task that
-    kills its process gets one more, since its first delivery is not counted in advance.
-    `atomic=False` runs the body without a transaction, under a lease of `time_limit` + 10
-    seconds, for a task that talks to the world; Celery enforces that limit in its prefork pool
-    alone, and a body that outlives its lease may run a second time. Other options are Celery's.
-    Raises TypeError, at import, for what cannot work.
+    `max_attempts` bounds the tries of a step (default: MAX_ATTEMPTS); a task that kills its process
+    gets one more, its first delivery not being counted in advance. `atomic=False` is for a task
+    that talks to the world: no transaction, but a lease of `time_limit` + 10 seconds. Celery's
+    prefork pool alone enforces that limit; a body that outlives its lease may run again. Other
+    options are Celery's. Raises TypeError, at import, for what cannot work.
     """
     check_options(
         event_types,

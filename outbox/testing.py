@@ -15,8 +15,8 @@ from outbox.declaration import Task
 from outbox.message import Message
 from outbox.payload import to_json
 from outbox.prepare import Preparer
-from outbox.states import FINISHABLE, State
 from outbox.statements import COLUMNS
+from outbox.states import FINISHABLE, State
 
 MOST_MESSAGES = 10_000
 """So many follow-ups of follow-ups have no end."""
@@ -45,9 +45,8 @@ def assert_enqueued(task: Task[Any], /, **payload: Any) -> Message:
         found = {name: value for name, value in message.payload.items() if name in wanted}
         if message.task == task.name and state is not State.DEAD and found == wanted:
             return message
-    listed = "".join(f"\n  {_described(message)}: {state}" for message, state in live)
     raise AssertionError(
-        f"{_call(task.name, wanted)} is not enqueued. In the outbox: {listed or 'nothing'}"
+        f"{_call(task.name, wanted)} is not enqueued. In the outbox:{_listed(live)}"
     )
 
 
@@ -63,8 +62,10 @@ def drain() -> int:
     preparer = _RaisingPreparer(batch_size=MOST_MESSAGES)
     while owed := _owed():
         if done >= MOST_MESSAGES or fruitless == FRUITLESS_ROUNDS:
-            listed = "".join(f"\n  {_described(message)}: {state}" for message, state in owed[:10])
-            raise RuntimeError(f"After {done} messages these are still not done: {listed}")
+            raise RuntimeError(
+                f"{done} messages were done, and there is no end of them, or nothing that brings "
+                f"one on. Left:{_listed(owed[:10])}"
+            )
         before = done
         store.run(_DUE_NOW)
         preparer.step()
@@ -92,8 +93,9 @@ def _owed() -> list[tuple[Message, State]]:
     return [(message, state) for message, state in _live() if state is not State.DEAD]
 
 
-def _described(message: Message) -> str:
-    return _call(message.task, message.payload)
+def _listed(messages: list[tuple[Message, State]]) -> str:
+    lines = (f"\n  {_call(message.task, message.payload)}: {state}" for message, state in messages)
+    return "".join(lines) or " nothing"
 
 
 def _call(name: str, payload: dict[str, Any]) -> str:

@@ -117,7 +117,7 @@ def test_what_is_always_given_back_is_named(confirm: Task[Any], works: Works) ->
     confirm.prepare(lambda batch: batch)
     enqueue(confirm, order_id=1)
 
-    with pytest.raises(RuntimeError, match=rf"{confirm.name}\(order_id=1, .*: pending"):
+    with pytest.raises(RuntimeError, match=rf"{confirm.name}\(order_id=1\): pending"):
         drain()
     assert works.calls == []
 
@@ -148,7 +148,7 @@ def test_follow_ups_without_end_are_ended(
 
     enqueue(count, number=0)
 
-    with pytest.raises(RuntimeError, match=r"After 5 messages .*\(number=5\): ready"):
+    with pytest.raises(RuntimeError, match=r"(?s)^5 messages .*\(number=5\): ready$"):
         drain()
 
 
@@ -210,8 +210,12 @@ def test_a_failing_prepare_function_s_exception_is_raised(confirm: Task[Any], wo
 
 
 def test_the_neighbours_of_a_message_that_cannot_be_prepared_are_done_by_the_next_drain(
-    confirm: Task[Any], works: Works
+    declare: Declare, works: Works
 ) -> None:
+    @declare("order.placed", max_attempts=1)
+    def confirm(order_id: int) -> None:
+        works(order_id)
+
     def fill(batch: list[outbox.Message]) -> None:
         if any(message.payload["order_id"] == 2 for message in batch):
             raise outbox.Permanent("no such order")
@@ -306,9 +310,9 @@ def test_the_failure_lists_what_is_enqueued_instead(confirm: Task[Any], declare:
     with pytest.raises(AssertionError) as failure:
         assert_enqueued(confirm, order_id=2)
     assert str(failure.value).splitlines() == [
-        f"{confirm.name}(order_id=2) is not enqueued. In the outbox: ",
-        f"  {confirm.name}(order_id=1): ready",
+        f"{confirm.name}(order_id=2) is not enqueued. In the outbox:",
         f"  {confirm.name}(order_id=2): dead",
+        f"  {confirm.name}(order_id=1): ready",
         "  shop.thank(order_id=2): ready",
     ]
 
