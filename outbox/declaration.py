@@ -120,13 +120,12 @@ def task(
     prefork pool alone enforces that limit; a body that outlives its lease may run again. Other
     options are Celery's. Raises TypeError, at import, for what cannot work.
     """
-    check_options(
-        event_types,
-        max_attempts=max_attempts,
-        atomic=atomic,
-        time_limit=time_limit,
-        others=celery_options,
-    )
+    policy: dict[str, Any] = {
+        "max_attempts": max_attempts,
+        "atomic": atomic,
+        "time_limit": time_limit,
+    }
+    check_options(event_types, **policy, others=celery_options)
     own_name = celery_options.pop("name", None)
 
     def declare(body: Callable[P, object]) -> Task[P]:
@@ -136,9 +135,7 @@ def task(
             event_types,
             name=own_name or f"{body.__module__}.{body.__name__}",
             queue=queue,
-            max_attempts=max_attempts,
-            atomic=atomic,
-            time_limit=time_limit,
+            **policy,
         )
         registry.register(declared)
         _hand_to_celery(declared, celery_options)

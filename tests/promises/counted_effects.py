@@ -1,0 +1,54 @@
+"""Messages for the service's own task, and a count of the effects that it has had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+GATE = 20_260_301
+
+# A row for each run of the task, in its own transaction: run twice the real task leaves the same
+# vector as run once. Then it waits while the test holds the gate.
+EFFECTS = f"""
+CREATE TABLE effect (source_id text NOT NULL);
+CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO effect VALUES (NEW.source_id);
+    PERFORM pg_advisory_xact_lock_shared({GATE});
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note_effect AFTER UPDATE OF search_vector ON app_post
+    FOR EACH ROW EXECUTE FUNCTION note_effect();
+"""
+NO_EFFECTS = """
+DROP TRIGGER note_effect ON app_post; DROP FUNCTION note_effect(); DROP TABLE effect;
+"""
+
+POSTS = """
+INSERT INTO app_post (source_id, title, source_timestamp, source_event)
+SELECT %(prefix)s || n, 'A title', now(), 'msg_' || n FROM generate_series(1, %(number)s) AS n
+"""
+READY = """
+INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
+SELECT gen_random_uuid(), 'post.updated', 'app.tasks.index_post', 'celery',
+       jsonb_build_object('source_id', %(prefix)s || n), 'ready', now()
+FROM generate_series(1, %(number)s) AS n
+"""
+
+
+def query(sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def count(source: str) -> int:
+    number: int = query(f"SELECT count(*) FROM {source}")[0][0]
+    return number
+
+
+def store_ready(prefix: str, number: int) -> None:
+    """Posts, filled, and a ready message for each, as the post-processor leaves them."""
+    query(POSTS, prefix=prefix, number=number)
+    query(READY, prefix=prefix, number=number)
