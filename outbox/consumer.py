@@ -29,6 +29,7 @@ from outbox import backoff, registry, store
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost, NotSendable, Permanent
 from outbox.message import Message, Taken
+from outbox.routers import primary
 from outbox.states import FINISHABLE
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ class OutboxTask(celery.Task):  # type: ignore[type-arg]  # generic in newer rel
         """Refuse: it would be tried uncounted. To be tried again, a task raises."""
         return self.apply_async(*args, **kwargs)
 
-    subtask = signature
-    s = si = signature
+    subtask = s = si = signature
 
 
 def runner(task: Task[Any]) -> Callable[..., str]:
@@ -108,16 +108,21 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     """
     # A connection that was lost since the last task is made again, and not this task's failure.
     _drop_lost_connections()
-    if task.atomic:
-        refusal = _begin(task, message_id, None) if again else None
-        outcome = refusal if isinstance(refusal, str) else _run_atomic(task, message_id, again)
-    else:
-        token = uuid.uuid4()
-        lease = (task.time_limit or 0) + LEASE_MARGIN_SECONDS
-        begun = _begin(task, message_id, token, lease=lease)
-        outcome = begun if isinstance(begun, str) else _run_leased(task, begun, token)
+    # A worker reads the primary anyway; a web request that runs a task, in a test say, might not.
+    with primary():
+        outcome = _consume(task, message_id, again=again)
     logger.info("outbox.task %s %s %s", outcome, task.name, message_id)
     return outcome
+
+
+def _consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
+    if task.atomic:
+        refusal = _begin(task, message_id, None) if again else None
+        return refusal if isinstance(refusal, str) else _run_atomic(task, message_id, again)
+    token = uuid.uuid4()
+    lease = (task.time_limit or 0) + LEASE_MARGIN_SECONDS
+    begun = _begin(task, message_id, token, lease=lease)
+    return begun if isinstance(begun, str) else _run_leased(task, begun, token)
 
 
 @contextmanager

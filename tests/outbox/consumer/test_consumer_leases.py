@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, router
 from django.db.transaction import Atomic
 
+from app.models import Post
 from outbox import registry, store
 from outbox.consumer import consume
 from outbox.declaration import Task
 from outbox.models import HistoryMessage
+from outbox.routers import replica_reads
 from outbox.states import DONE, State
 from tests.message_factory import state_of
 from tests.outbox.consumer.consuming import (
@@ -31,6 +33,19 @@ from tests.outbox.consumer.consuming import (
 )
 
 pytestmark = pytest.mark.django_db
+
+
+@committed
+def test_without_a_transaction_the_primary_is_read_in_a_web_request_too(
+    leased: Task[Any], body: Body
+) -> None:
+    read: list[str] = []
+    body.then = lambda: read.append(router.db_for_read(Post))
+    message = sent(leased)
+    with replica_reads():
+        assert router.db_for_read(Post) == "replica"
+        consume(leased, message.id, again=False)
+    assert read == ["default"]
 
 
 @committed
