@@ -65,6 +65,7 @@ def done_count(*, exact: bool) -> int:
 def _rows(partition: str, estimate: int, pages: int) -> int:
     if pages <= SMALL_PAGES:
         return int(run(f"SELECT count(*) FROM {partition}")[0][0])  # noqa: S608 - quoted above
+    # One that was never analysed says -1: it counts as what its pages may hold, at a guess.
     return estimate if estimate >= 0 else pages * ROWS_PER_PAGE
 
 

@@ -36,6 +36,8 @@ _NOBODYS_FAULT = (
 )
 # Lost or refused connections, a server out of disk or memory, a server shutting down.
 _OUTAGE_CLASSES = ("08", "53", "57P")
+# The loss of the connection, and of these what one message's own values may exhaust.
+_DOUBTFUL = (None, errorcodes.OUT_OF_MEMORY, errorcodes.CONFIGURATION_LIMIT_EXCEEDED)
 
 
 def nobodys_fault(error: Exception, *, connected: bool) -> bool:
@@ -123,16 +125,19 @@ class Preparer:
     def _postpone(self, messages: list[Message], error: Exception, *, began: bool) -> None:
         """Give a batch back that is not to blame, as far as one can know.
 
-        What loses the connection may be one of the messages: they are taken alone from now on.
-        The one that lost it again, alone, while the database was there, has failed.
+        What loses the connection, or the server's memory, may be one of the messages: they are
+        taken alone from now on. One that did it again, alone, has failed.
         """
-        lost = began and getattr(error.__cause__, "pgcode", None) is None
+        doubtful = began and getattr(error.__cause__, "pgcode", None) in _DOUBTFUL
         first = messages[0]
-        if lost and len(messages) == 1 and first.suspect and _database_answers():
-            self._fail(first, error)
+        if doubtful and len(messages) == 1 and first.suspect:
+            # The claim has counted this try. While the server recovers, as it does when a backend
+            # crashed, nothing can be written: then the lease runs out, and the count stands.
+            if _database_answers():
+                self._fail(first, error)
             return
         logger.warning("outbox.prepare.postponed %s and %d: %s", first.id, len(messages) - 1, error)
-        given_back = [replace(each, suspect=each.suspect or lost) for each in messages]
+        given_back = [replace(each, suspect=each.suspect or doubtful) for each in messages]
         self._refunds.owe(given_back, delay=WAIT_SECONDS)
 
     def _prepare_locked(self, prepare: PrepareFunction, messages: list[Message]) -> None:

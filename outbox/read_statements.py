@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# In the order of the index: EXISTS would ignore the order, and then read the table for the first
+# that is due, if it believes that many are.
 ANY_DUE_PENDING = """
 SELECT (SELECT true FROM outbox_message
         WHERE state = 'pending' AND NOT suspect AND due_at <= now()
@@ -21,6 +23,8 @@ SELECT (SELECT true FROM outbox_message
                WHERE state IN ('ready', 'dispatched') AND suspect AND due_at <= now())
 """
 
+# A loose index scan: one index probe per queue that has ready rows, however many rows there are.
+# Suspects are few, and have no index by queue.
 READY_QUEUES = """
 WITH RECURSIVE found AS (
     (SELECT queue FROM outbox_message

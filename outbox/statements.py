@@ -54,7 +54,6 @@ CLAIM_PENDING_SUSPECT = _claim_pending(
 )
 
 # A list of queues with the room that each has left in its window: one without room is never
-
 # scanned, so that its backlog costs the others nothing.
 CLAIM_READY = _claim_to_send(f"""
     SELECT picked.id
@@ -86,13 +85,6 @@ CLAIM_UNSENT_SUSPECT = _claim_to_send(
     suspect=True,
 )
 
-# In the order of the index: EXISTS would ignore the order, and then read the table for the first
-
-# that is due, if it believes that many are.
-
-# A loose index scan: one index probe per queue that has ready rows, however many rows there are.
-
-# Suspects are few, and have no index by queue.
 ADD = """
 INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
 VALUES (%(id)s, %(event_type)s, %(task)s, %(queue)s, %(payload)s, %(state)s,
@@ -114,7 +106,6 @@ RETURNING id
 """
 
 # Rows locked by a worker are skipped: it is about to move or to reschedule them, and the mark
-
 # would wait for its whole run. The time until the next sending doubles, up to an hour.
 MARK_DISPATCHED = """
 WITH sent AS MATERIALIZED (
@@ -133,7 +124,6 @@ RETURNING id
 """
 
 # A copy that the broker took before it went away may be running: its worker settles the row, and
-
 # the relay would wait for the whole run. No task runs on a pending row: whoever holds it is brief.
 RELEASE = """
 WITH unprepared AS MATERIALIZED (
@@ -179,5 +169,3 @@ SET state = CASE WHEN ready_at IS NULL THEN 'pending' ELSE 'ready' END,
 WHERE id = ANY(%(ids)s) AND state = 'dead'
 RETURNING id
 """
-
-# A partition that was never analysed says -1: it counts as what its pages may hold, at a guess.

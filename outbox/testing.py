@@ -7,7 +7,7 @@ pytest-django's `db`.
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 from outbox import registry, store
 from outbox.consumer import consume
@@ -69,6 +69,7 @@ def drain() -> int:
         before = done
         store.run(_DUE_NOW)
         preparer.step()
+        preparer.raise_failure()
         for message, state in _owed():
             task = registry.get(message.event_type)
             if state in FINISHABLE:
@@ -78,11 +79,18 @@ def drain() -> int:
 
 
 class _RaisingPreparer(Preparer):
-    """The post-processor's work, with the failures of a message raised once they are written."""
+    """The post-processor's work, whose first failure is raised once the whole step is written."""
 
-    def _fail(self, message: Message, error: Exception) -> NoReturn:
+    _failure: Exception | None = None
+
+    def _fail(self, message: Message, error: Exception) -> None:
         super()._fail(message, error)
-        raise error
+        self._failure = self._failure or error
+
+    def raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
 
 def _live() -> list[tuple[Message, State]]:

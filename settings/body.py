@@ -27,6 +27,7 @@ class BrokenBody(NoMoreData):  # type: ignore[misc]  # untyped
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.reason = reason
+        self.args = (reason,)  # what Django makes its own error of
 
     def __str__(self) -> str:
         return self.reason

@@ -10,8 +10,6 @@ ProcessKind = Literal["web", "postprocess", "relay", "worker", "command"]
 
 _DJANGO: Final = frozenset({"manage.py", "django-admin"})
 _LOOPS: Final[dict[str, ProcessKind]] = {"postprocess": "postprocess", "relay": "relay"}
-# Django's options for every command that take the next word with them.
-_WITH_VALUE: Final = frozenset({"--settings", "--pythonpath", "--verbosity", "-v"})
 
 
 def process_kind(argv: Sequence[str], *, pooled: bool) -> ProcessKind:
@@ -28,15 +26,6 @@ def process_kind(argv: Sequence[str], *, pooled: bool) -> ProcessKind:
     if path.name == "celery" or path.parts[-2:] == ("celery", "__main__.py"):
         return "worker" if "worker" in arguments else "command"
     if path.name in _DJANGO:
-        return _LOOPS.get(_subcommand(arguments), "command")
+        # Django takes its command as the first word, and options only after it.
+        return _LOOPS.get(arguments[0] if arguments else "", "command")
     return "command"
-
-
-def _subcommand(arguments: Sequence[str]) -> str:
-    words = iter(arguments)
-    for word in words:
-        if word in _WITH_VALUE:
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return ""

@@ -13,10 +13,6 @@ PACKAGES = "/srv/venv/lib/python3.11/site-packages"
     [
         (["manage.py", "postprocess"], "postprocess"),
         (["/srv/manage.py", "relay", "--drain"], "relay"),
-        (["manage.py", "--no-color", "relay"], "relay"),
-        (["manage.py", "--settings", "settings.base", "relay"], "relay"),
-        (["manage.py", "--settings=settings.base", "relay"], "relay"),
-        (["manage.py", "--pythonpath", "relay", "postprocess"], "postprocess"),
         (["manage.py", "relay", "--settings", "settings.base"], "relay"),
         (["manage.py", "--settings"], "command"),
         (["manage.py", "migrate", "relay"], "command"),

@@ -210,3 +210,23 @@ def test_a_failure_that_cannot_be_written_for_an_outage_is_refunded(
     assert rows("pending")[1].attempts == 1
     preparer.settle()
     assert (rows("pending")[1].attempts, rows("pending")[1].lease_token) == (0, None)
+
+
+@committed
+def test_a_message_that_takes_the_server_down_each_time_ends_dead_too(
+    task: Task[Any], filling: Filling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the server recovers nothing can be written: the lease runs out instead."""
+    monkeypatch.setattr(prepare, "_database_answers", lambda: False)
+    enqueue(task, 1)
+
+    def end_own_session(_messages: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    filling.then = end_own_session
+    preparer = Preparer(batch_size=10)
+    for _ in range(task.max_attempts + 3):
+        preparer.step()
+        make_due()
+    assert rows("dead")[1].last_error == store.NO_WORD
