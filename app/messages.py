@@ -19,17 +19,6 @@ from outbox import status
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-FIELDS = (
-    "message_id",
-    "event_type",
-    "state",
-    "attempts",
-    "received_at",
-    "ready_at",
-    "dispatched_at",
-    "done_at",
-)
-
 
 @csrf_exempt  # it changes nothing; a wrong method is to be told so, in the same form as all else
 @outage_is_503
@@ -40,7 +29,7 @@ def show(request: HttpRequest, message_id: str) -> HttpResponse:
     found = status.lookup(key) if (key := _uuid(message_id)) else None
     if found is None:
         return problem(404, "No such message: unknown, or done so long ago that it was dropped.")
-    answer = {name: _json(found.get(name)) for name in FIELDS}
+    answer = {name: _json(value) for name, value in found.items()}
     # It changes by the second; a cache would show a state that is gone.
     return JsonResponse(answer | {"message_id": str(key)}, headers={"Cache-Control": "no-store"})
 

@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
-LONGEST_STEP_SECONDS = 15.0
-"""After this time a step begins to send no further batch."""
+LONGEST_SENDING_SECONDS = 5.0
+"""After this time no further batch of the same kind is begun in a step."""
 
 
 class Dispatcher:
@@ -36,7 +36,6 @@ class Dispatcher:
         self._refused: list[tuple[Message, str]] = []
         self._pause_seconds = 0.0
         self._resume_at = 0.0
-        self._stop_sending_at = 0.0
 
     def step(self) -> bool:
         """Send a batch of each kind, and one suspect by itself. True if there is probably more."""
@@ -46,10 +45,6 @@ class Dispatcher:
         ready, overdue, suspect = backlog.any_due_to_send()
         if not (ready or overdue or suspect):
             return False
-        # What is left then is given back: past half of the lease another relay might be sending it,
-        # and neither a signal nor the watchdog waits for a step for ever.
-        patience = min(outbox_settings().lease_seconds / 2, LONGEST_STEP_SECONDS)
-        self._stop_sending_at = time.monotonic() + patience
         self._window.measure()
         allowed = registry.allowed_tasks()
         more = False
@@ -84,9 +79,13 @@ class Dispatcher:
     def _send(self, claimed: list[Message], *, entering: bool = False) -> bool:
         """Publish claimed messages, in batches. False if the broker is away or none was claimed."""
         left = claimed
+        # What is left then is given back: past half of the lease another relay might be sending it,
+        # neither a signal nor the watchdog waits for ever, and each kind has its turn in a step.
+        patience = min(outbox_settings().lease_seconds / 2, LONGEST_SENDING_SECONDS)
+        stop_at = time.monotonic() + patience
         try:
             left = [message for message in claimed if not self._gave_up(message)]
-            while left and time.monotonic() < self._stop_sending_at:
+            while left and time.monotonic() < stop_at:
                 batch, left = left[: self._batch_size], left[self._batch_size :]
                 outcome = self._publish(batch, entering=entering)
                 if outcome.outage is not None:

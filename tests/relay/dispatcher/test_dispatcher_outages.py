@@ -186,3 +186,24 @@ def test_what_the_broker_may_have_got_in_an_outage_counts_as_sent(broker: Broker
     relay(broker).step()
     assert (row(written).sends, row(unwritten).sends) == (1, 0)
     assert (row(written).attempts, row(unwritten).attempts) == (0, 0)
+
+
+def test_a_slow_broker_keeps_no_kind_from_its_turn(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1000.0
+
+    def slowly(messages: Sequence[outbox.Message]) -> Outcome:
+        nonlocal clock
+        clock += dispatcher.LONGEST_SENDING_SECONDS
+        return Outcome(confirmed={message.id for message in messages})
+
+    monkeypatch.setattr(dispatcher, "time", SimpleNamespace(monotonic=lambda: clock))
+    broker.answer = slowly
+    MessageFactory(queue="one")
+    MessageFactory(queue="two")
+    overdue = MessageFactory(state=State.DISPATCHED).pk
+    suspect = MessageFactory(suspect=True).pk
+    relay(broker, batch_size=1).step()
+    assert broker.sizes == [1, 1, 1], "one batch of each kind"
+    assert {overdue, suspect} < {*broker.sent}
