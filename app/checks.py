@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
+from app.bearer import is_usable
 from app.signature import MalformedSecret, decode_secret
 
 
@@ -38,6 +39,22 @@ def check_webhook_secrets(**_: Any) -> list[checks.CheckMessage]:
                 )
             )
     return faults
+
+
+@checks.register(checks.Tags.security)
+def check_read_tokens(**_: Any) -> list[checks.CheckMessage]:
+    """Tokens that no request can carry, or that could be guessed."""
+    tokens = settings.READ_TOKENS
+    return [
+        checks.Error(
+            f"Token {number} of {len(tokens)} in READ_TOKENS cannot be used: it is shorter than 16"
+            " characters, or holds others than A-Z a-z 0-9 - . _ ~ + / and = at its end.",
+            hint="Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+            id="app.E003",
+        )
+        for number, token in enumerate(tokens, start=1)
+        if not is_usable(token)
+    ]
 
 
 @checks.register(checks.Tags.security)

@@ -1,89 +1,153 @@
-"""Store an accepted delivery: ledger row, Post and message, in one transaction.
+"""Take a delivery in: verify it, store it with its message, answer 202. For any endpoint.
 
-Nothing here decides whether to accept it; signature and content have been checked.
+The order of the checks is part of the contract: 405, 413, 401, 415, 400, 422, 409. Before the
+signature is known to be good, nothing is parsed and no database is touched.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import logging
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from django.db import OperationalError, transaction
+from django.conf import settings
+from django.db import transaction
+from django.http import JsonResponse
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
 
-import outbox
-from app.change import Change
-from app.database import alias, run
-from outbox.states import State
+from app.body import TooLarge, read
+from app.ledger import Delivery, OtherBody, record
+from app.problem import method_not_allowed, outage_is_503, problem
+from app.signature import MalformedSecret, SignatureRefused, decode_secret, verify
+from app.strict_json import Invalid, Malformed, storable_json
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from collections.abc import Callable, Sequence
 
-    from app.payload import Event
+    from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-# A second delivery of the same id waits here until the first has committed, then inserts nothing.
-INSERT_DELIVERY = """
-    INSERT INTO app_delivery (webhook_id, digest, message_id)
-    VALUES (%(webhook_id)s, %(digest)s, %(message_id)s)
-    ON CONFLICT (webhook_id) DO NOTHING
-    RETURNING true
-"""
+    from outbox import Message
 
-INSERT_POST = """
-    INSERT INTO app_post (source_id) VALUES (%(source_id)s) ON CONFLICT (source_id) DO NOTHING
-"""
+    View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
-FIND_DELIVERY = "SELECT digest, message_id FROM app_delivery WHERE webhook_id = %(webhook_id)s"
+T = TypeVar("T")
 
-TRIES = 3
+logger = logging.getLogger(__name__)
 
 
-class OtherBody(Exception):
-    """The webhook-id was accepted before, with another body."""
+def endpoint(view: View) -> View:
+    """Make a view one that takes deliveries in: no CSRF token, and no transaction around it.
 
-
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """The answer to a delivery. `state` is the state at acceptance: a duplicate gets the same."""
-
-    message_id: UUID
-    state: State = State.PENDING
-
-
-def accept(event: Event, webhook_id: str, body: bytes) -> Acceptance:
-    """Store the delivery, or find what it was stored as. It is committed when this returns.
-
-    Raises `OtherBody`, and Django's `OperationalError` when the database cannot do it.
+    The signature is the proof, and no browser sends one. `accept` commits by itself, before the
+    answer is built.
     """
-    digest = hashlib.sha256(body).digest()
-    for _ in range(TRIES):
-        if stored := _store(Change(event, webhook_id), digest):
-            return Acceptance(stored)
-        # A statement of its own, since the insert's snapshot is older than the row it met.
-        if known := run(FIND_DELIVERY, webhook_id=webhook_id):
-            known_digest, message_id = known[0]
-            if bytes(known_digest) != digest:
-                raise OtherBody(webhook_id)
-            return Acceptance(message_id)
-        # The row has left the ledger between the two statements: by now the delivery is new.
-    raise OperationalError(f"delivery {webhook_id} is in the ledger and not in it, {TRIES} times")
+    return transaction.non_atomic_requests(csrf_exempt(view))
 
 
-def _store(change: Change, digest: bytes) -> UUID | None:
-    """Write all three rows, or none where the ledger has the delivery already."""
-    # Durable: an outer transaction would let the caller answer 202 before the commit.
-    with transaction.atomic(using=alias(), durable=True):
-        # First, for its id: it locks nothing that anybody could wait for. The two that can be
-        # waited for come in one order everywhere, delivery before Post.
-        message = outbox.add(change.event.type, **change.to_payload())
-        new = run(
-            INSERT_DELIVERY,
-            webhook_id=change.webhook_id,
-            digest=digest,
-            message_id=message.id,
+def accept(
+    request: HttpRequest,
+    *,
+    store: Callable[[Delivery[T]], Message],
+    parse: Callable[[bytes], T] = storable_json,
+    secrets: Sequence[str] | None = None,
+) -> HttpResponse:
+    """Answer a delivery: 202 means that it is committed and will be worked, or a problem.
+
+    `parse` makes the content of the body and may touch no database; it raises `Malformed` for a
+    400, `Invalid` for a 422. By default it reads JSON, all of which PostgreSQL can store. `store`
+    is plain ORM, run once per delivery inside a transaction on the outbox's database: it returns
+    the message that it enqueued, and what it raises undoes all of it (`Malformed` and `Invalid`
+    are answered as above).
+    `secrets` are those of the endpoint's senders, `whsec_...`; by default WEBHOOK_SECRETS.
+    """
+    return cast("HttpResponse", outage_is_503(_answer)(request, store, parse, secrets))
+
+
+def _answer(
+    request: HttpRequest,
+    store: Callable[[Delivery[T]], Message],
+    parse: Callable[[bytes], T],
+    secrets: Sequence[str] | None,
+) -> HttpResponse:
+    if request.method != "POST":
+        return method_not_allowed("POST")
+    signed = _signed(request, settings.WEBHOOK_SECRETS if secrets is None else secrets)
+    if not isinstance(signed, tuple):
+        return signed
+    webhook_id, signed_at, body = signed
+    try:
+        accepted = record(Delivery(webhook_id, signed_at, body, parse(body)), store)
+    except Malformed as error:
+        return problem(400, str(error))
+    except Invalid as error:
+        return problem(422, "The body is JSON, but not a valid event.", errors=error.errors)
+    except OtherBody:
+        return problem(409, "This webhook-id was accepted before, with another body.")
+    # A path, not an absolute address: the same whatever name and scheme the request came by, and
+    # resolved by the caller against the address it has called.
+    status_url = reverse("message", args=[accepted.message_id])
+    return JsonResponse(
+        {
+            "message_id": str(accepted.message_id),
+            "state": accepted.state.value,
+            "status_url": status_url,
+        },
+        status=202,
+        headers={"Location": status_url},
+    )
+
+
+def _signed(
+    request: HttpRequest, secrets: Sequence[str]
+) -> tuple[str, datetime, bytes] | HttpResponse:
+    """The webhook-id, the time and the bytes that one of the secrets has signed, or a problem."""
+    try:
+        body = read(request, settings.WEBHOOK_MAX_BODY_BYTES)
+    except TooLarge:
+        return problem(413, f"A body has at most {settings.WEBHOOK_MAX_BODY_BYTES} bytes.")
+    except OSError as error:  # Django's UnreadablePostError is one
+        logger.warning("webhook.body_unreadable: %s", error)
+        return problem(400, "The body did not arrive whole and in time.")
+    webhook_id = request.headers.get("webhook-id", "")
+    timestamp = request.headers.get("webhook-timestamp", "")
+    try:
+        verify(
+            _keys(tuple(secrets)),
+            webhook_id=webhook_id,
+            timestamp=timestamp,
+            signature=request.headers.get("webhook-signature"),
+            body=body,
+            now=time.time(),
+            tolerance=settings.WEBHOOK_TOLERANCE_SECONDS,
         )
-        if not new:
-            transaction.set_rollback(True, using=alias())
-            return None
-        run(INSERT_POST, source_id=change.event.source_id)
-    return message.id
+    except SignatureRefused as refusal:
+        logger.warning("webhook.refused: %s", refusal.reason)
+        return _unauthorized()
+    if request.content_type != "application/json":
+        return problem(415, "Send the body as application/json.")
+    return webhook_id, datetime.fromtimestamp(int(timestamp), UTC), body
+
+
+def _unauthorized() -> HttpResponse:
+    """The one answer to every delivery without proof: it does not say what was wrong."""
+    return problem(
+        401,
+        "Sign the delivery as Standard Webhooks has it: webhook-id, webhook-timestamp (now) and "
+        "webhook-signature.",
+        headers={"WWW-Authenticate": 'StandardWebhooks realm="webhooks"'},
+    )
+
+
+@lru_cache(maxsize=16)
+def _keys(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
+    """The keys that can be used. A malformed secret is left out: it must not stop the others."""
+    keys = []
+    for number, secret in enumerate(secrets, start=1):
+        try:
+            keys.append(decode_secret(secret))
+        except MalformedSecret as error:
+            logger.error("webhook.secret_unusable: number %d: %s", number, error)  # noqa: TRY400
+    return tuple(keys)

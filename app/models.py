@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length, Now
 
+from outbox.states import State
+
 
 class Name(models.Model):
     """Base of what a Post is filed under. Names are in NFC, trimmed, their case kept."""
@@ -83,7 +85,15 @@ class Post(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [GinIndex("search_vector", name="app_post_search")]
+        indexes: ClassVar = [
+            GinIndex("search_vector", name="app_post_search"),
+            # The order in which readers page through what they may see.
+            models.Index(
+                fields=["-source_timestamp", "-id"],
+                name="app_post_newest",
+                condition=Q(source_timestamp__isnull=False, deleted_at=None),
+            ),
+        ]
         constraints: ClassVar = [
             # Not unique=True, here and below: that makes a second index for LIKE, which no query
             # uses and every delivery would have to write.
@@ -120,6 +130,11 @@ class WebhookDelivery(models.Model):
     webhook_id = models.CharField(max_length=255)
     digest = models.BinaryField(max_length=32, help_text="SHA-256 of the body.")
     message_id = models.UUIDField()
+    state = models.CharField(
+        max_length=10,
+        db_default=State.PENDING.value,
+        help_text="The message's state at acceptance: a duplicate gets the same answer.",
+    )
     received_at = models.DateTimeField(db_default=Now(), db_index=True)
 
     class Meta:

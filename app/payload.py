@@ -7,16 +7,18 @@ we do not know are ignored, so that a sender may add some.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import msgspec
 
 from app.problem import FieldError
+from app.strict_json import Invalid, Malformed, fault_of, strict_json
+
+__all__ = ["Event", "Invalid", "Malformed", "normal_name", "parse"]
 
 TITLE_LENGTH = 500
 NAME_LENGTH = 100
@@ -28,18 +30,6 @@ _RAW_NAME_LENGTH = 4 * NAME_LENGTH
 
 _Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 _Names = Annotated[list[str], msgspec.Meta(max_length=MAX_NAMES)]
-
-
-class Malformed(ValueError):
-    """The body is not JSON. The message says why, for the caller."""
-
-
-class Invalid(ValueError):
-    """The body is JSON, but not one of our events; `errors` says where and why."""
-
-    def __init__(self, errors: list[FieldError]) -> None:
-        super().__init__("; ".join(f"{e.pointer}: {e.detail}" for e in errors))
-        self.errors = errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +80,10 @@ EVENT_TYPES = ("post.created", "post.updated", "post.deleted")
 
 def parse(body: bytes) -> Event:
     """Return the event in `body`. Raises `Malformed` or `Invalid`, whatever the bytes are."""
-    document = _document(body)
+    # One reading of the bytes and not two: the standard library's, since msgspec takes the last of
+    # two equal keys without a word; from its result msgspec takes the types. No field of ours has a
+    # name that is not ASCII, and msgspec cannot look at one with a lone surrogate.
+    document = strict_json(body, keep=str.isascii)
     errors = _not_ascii(document)
     if errors:
         raise Invalid(errors)
@@ -107,7 +100,7 @@ def parse(body: bytes) -> Event:
         texts |= {"/data/title": title, "/data/body": content}
         categories = _names("/data/categories", known.data.categories, errors)
         tags = _names("/data/tags", known.data.tags, errors)
-    errors += [FieldError(at, fault) for at, text in texts.items() if (fault := _fault(text))]
+    errors += [FieldError(at, fault) for at, text in texts.items() if (fault := fault_of(text))]
     try:
         timestamp = known.timestamp.astimezone(UTC)
     except OverflowError:
@@ -116,41 +109,6 @@ def parse(body: bytes) -> Event:
         raise Invalid(errors)
     event_type: str = document["type"]
     return Event(event_type, timestamp, known.data.id, title, content, categories, tags)
-
-
-def _document(body: bytes) -> Any:
-    """Decode JSON as RFC 8259 has it, and no key twice in an object.
-
-    The standard library reads it, since msgspec takes the last of two equal keys without a word;
-    from its result msgspec takes the types, so that there is one reading of the bytes and not two.
-    """
-    try:
-        # Decoded here: from bytes, json would also take UTF-16 and UTF-32.
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant
-        )
-    except UnicodeDecodeError:
-        raise Malformed("The body is not UTF-8.") from None
-    except json.JSONDecodeError as error:
-        raise Malformed(f"The body is not JSON: {error}.") from None
-    except RecursionError:
-        raise Malformed("The body is nested too deeply.") from None
-    except Malformed:
-        raise
-    except ValueError:  # an integer of thousands of digits
-        raise Malformed("The body holds a number that is too long.") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    whole = dict(pairs)
-    if len(whole) != len(pairs):
-        raise Malformed("An object in the body has the same key twice.")
-    # No field of ours has such a name, and msgspec cannot look at one with a lone surrogate.
-    return {key: value for key, value in pairs if key.isascii()}
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise Malformed(f"The body holds {name}, which is not JSON.")
 
 
 def _not_ascii(document: Any) -> list[FieldError]:
@@ -182,27 +140,26 @@ def _field_error(message: str) -> FieldError:
     return FieldError(pointer, f"{detail}.")
 
 
-def _fault(text: str) -> str | None:
-    """What keeps `text` out of PostgreSQL, if anything does."""
-    if "\x00" in text:
-        return "It holds the character NUL, which cannot be stored."
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "It holds half a surrogate pair, which is no character."
-    return None
+def normal_name(raw: str) -> str:
+    """Return a category's or tag's name as it is stored: in NFC, trimmed, its case kept.
+
+    Raises `ValueError`, whose text says what is wrong.
+    """
+    name = raw.strip()
+    if fault := fault_of(name):
+        raise ValueError(fault)
+    if len(name) <= _RAW_NAME_LENGTH:
+        name = unicodedata.normalize("NFC", name)
+    if not 1 <= len(name) <= NAME_LENGTH:
+        raise ValueError(f"Expected 1 to {NAME_LENGTH} characters, apart from spaces around them.")
+    return name
 
 
 def _names(pointer: str, raw_names: list[str], errors: list[FieldError]) -> tuple[str, ...]:
     names: dict[str, None] = {}  # keeps the order, merges equal ones
     for index, raw in enumerate(raw_names):
-        name = raw.strip()
-        fault = _fault(name)
-        if fault is None and len(name) <= _RAW_NAME_LENGTH:
-            name = unicodedata.normalize("NFC", name)
-        if fault is None and not 1 <= len(name) <= NAME_LENGTH:
-            fault = f"Expected 1 to {NAME_LENGTH} characters, apart from spaces around them."
-        if fault:
-            errors.append(FieldError(f"{pointer}/{index}", fault))
-        names[name] = None
+        try:
+            names[normal_name(raw)] = None
+        except ValueError as error:
+            errors.append(FieldError(f"{pointer}/{index}", str(error)))
     return tuple(names)

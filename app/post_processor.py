@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from outbox import Message
 
 # An intake inserts the Post, so one is missing only where somebody has deleted its row since.
+# One that somebody else holds is not missing: ON CONFLICT alone would wait for what they write.
 INSERT_MISSING = """
-    INSERT INTO app_post (source_id) SELECT unnest(%(source_ids)s::text[])
+    INSERT INTO app_post (source_id)
+    SELECT missing.source_id FROM unnest(%(source_ids)s::text[]) AS missing (source_id)
+    WHERE NOT EXISTS (SELECT FROM app_post AS post WHERE post.source_id = missing.source_id)
+    ORDER BY missing.source_id
     ON CONFLICT (source_id) DO NOTHING
     RETURNING source_id, id
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from django.db import InterfaceError, InternalError, OperationalError
@@ -48,14 +48,22 @@ class FieldError:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class ParameterError:
+    """One fault of an address: the parameter of its query, and what is wrong there."""
+
+    parameter: str
+    detail: str
+
+
 def problem(
     status: int,
     detail: str,
     *,
-    errors: Sequence[FieldError] = (),
+    errors: Sequence[FieldError | ParameterError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JsonResponse:
-    """Return the answer for `status`; `errors` names the fields that are not valid."""
+    """Return the answer for `status`; `errors` names what is not valid."""
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": _TITLES[status],
@@ -63,7 +71,7 @@ def problem(
         "detail": detail,
     }
     if errors:
-        document["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in errors]
+        document["errors"] = [asdict(error) for error in errors]
     return JsonResponse(
         document, status=status, headers=headers, content_type="application/problem+json"
     )

@@ -10,9 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from outbox.consumer import current_message as current_message
-    from outbox.declaration import add as add
+    from outbox.backoff import Backoff as Backoff
+    from outbox.celery_task import BoundTask as BoundTask
+    from outbox.current import current_message as current_message
     from outbox.declaration import task as task
+    from outbox.entry import add as add
     from outbox.exceptions import InvalidPayload as InvalidPayload
     from outbox.exceptions import LeaseLost as LeaseLost
     from outbox.exceptions import NotInTransaction as NotInTransaction
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from outbox.routers import primary as primary
 
 _HOMES = {
+    "Backoff": "backoff",
+    "BoundTask": "celery_task",
     "InvalidPayload": "exceptions",
     "LeaseLost": "exceptions",
     "Message": "message",
@@ -32,8 +36,8 @@ _HOMES = {
     "OutboxError": "exceptions",
     "Permanent": "exceptions",
     "UnknownEventType": "exceptions",
-    "add": "declaration",
-    "current_message": "consumer",
+    "add": "entry",
+    "current_message": "current",
     "primary": "routers",
     "task": "declaration",
 }

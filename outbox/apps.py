@@ -13,6 +13,7 @@ class OutboxConfig(AppConfig):
         from outbox import (  # once the apps are loaded
             checks,  # noqa: F401 - registers them
             replica_guard,
+            task_checks,  # noqa: F401
         )
 
         replica_guard.install()

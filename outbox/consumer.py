@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
 import traceback
 import uuid
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import celery
-from celery.exceptions import TaskPredicate
+from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
 from django.db import (
     DatabaseError,
     InterfaceError,
@@ -25,17 +23,21 @@ from django.db import (
 )
 from psycopg2 import errorcodes
 
-from outbox import backoff, registry, store
+from outbox import registry, soft_limit, store
+from outbox.backoff import is_wait
 from outbox.conf import outbox_settings
-from outbox.exceptions import LeaseLost, NotSendable, Permanent
-from outbox.message import Message, Taken
+from outbox.exceptions import LeaseLost, Permanent
+from outbox.gate import BY_ITSELF, Gate
+from outbox.hooks import Hooks
+from outbox.message import Taken
 from outbox.routers import primary
-from outbox.states import FINISHABLE
+from outbox.states import FINISHABLE, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from outbox.declaration import Task
+    from outbox.message import Message
 
 logger = logging.getLogger(__name__)
 
@@ -44,59 +46,7 @@ LOCK_TIMEOUT = "2s"
 LEASE_MARGIN_SECONDS = 10
 """What the lease of a task without a transaction has beyond the task's time limit."""
 
-_current: ContextVar[Message | None] = ContextVar("outbox_current_message", default=None)
-
-
-def current_message() -> Message:
-    """The message whose task is running. Raises LookupError outside of one."""
-    message = _current.get()
-    if message is None:
-        raise LookupError("No outbox task is running here.")
-    return message
-
-
-class OutboxTask(celery.Task):  # type: ignore[type-arg]  # generic in newer releases only
-    """Celery's side of an outbox task: it can be received, not sent."""
-
-    def apply_async(self, *_args: Any, **_kwargs: Any) -> Any:
-        raise NotSendable(
-            f"{self.name} is an outbox task: use its enqueue(), or "
-            "outbox.add(event_type, ...), inside transaction.atomic()."
-        )
-
-    def signature(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: a signature is a message to be sent by Celery."""
-        return self.apply_async(*args, **kwargs)
-
-    def apply(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: a result would hide that there is no message, and so no transaction."""
-        return self.apply_async(*args, **kwargs)
-
-    def retry(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse: it would be tried uncounted. To be tried again, a task raises."""
-        return self.apply_async(*args, **kwargs)
-
-    subtask = s = si = signature
-
-
-def runner(task: Task[Any]) -> Callable[..., str]:
-    """The function that Celery runs for a task: consume the message named by the task id."""
-
-    def run(celery_task: celery.Task[Any, Any], *_args: Any, **_kwargs: Any) -> str:
-        request = celery_task.request
-        sends = (getattr(request, "headers", None) or {}).get("outbox")
-        if sends is None:
-            raise NotSendable(f"{task.name} {request.id} was not sent by the outbox's relay.")
-        again = sends > 1 or bool((request.delivery_info or {}).get("redelivered"))
-        try:
-            return consume(task, UUID(request.id), again=again)
-        except (MemoryError, TaskPredicate) as error:
-            # Celery ends the whole worker for the first, and for the others (Ignore, Reject,
-            # Retry) does what the row has already seen to.
-            raise RuntimeError(f"{task.name} raised {error!r}") from error
-
-    run.__doc__ = task.__doc__
-    return run
+_gate = Gate()
 
 
 def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
@@ -109,19 +59,19 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     # A connection that was lost since the last task is made again, and not this task's failure.
     _drop_lost_connections()
     # A worker reads the primary anyway; a web request that runs a task, in a test say, might not.
-    with primary():
-        outcome = _consume(task, message_id, again=again)
+    with primary(), soft_limit.deferred():
+        outcome = _gate.run(partial(_consume, task, message_id, again))
     logger.info("outbox.task %s %s %s", outcome, task.name, message_id)
     return outcome
 
 
-def _consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
+def _consume(task: Task[Any], message_id: UUID, again: bool, among: bool) -> str:
     if task.atomic:
-        refusal = _begin(task, message_id, None) if again else None
+        refusal = _begin(task, message_id, None, among=among) if again else None
         return refusal if isinstance(refusal, str) else _run_atomic(task, message_id, again)
     token = uuid.uuid4()
     lease = (task.time_limit or 0) + LEASE_MARGIN_SECONDS
-    begun = _begin(task, message_id, token, lease=lease)
+    begun = _begin(task, message_id, token, lease=lease, among=again and among)
     return begun if isinstance(begun, str) else _run_leased(task, begun, token)
 
 
@@ -152,9 +102,17 @@ def _take(task: Task[Any], message_id: UUID) -> Taken | str:
 
 
 def _begin(
-    task: Task[Any], message_id: UUID, token: UUID | None, *, lease: float | None = None
+    task: Task[Any],
+    message_id: UUID,
+    token: UUID | None,
+    *,
+    lease: float | None = None,
+    among: bool,
 ) -> Taken | str:
-    """Count the try, with a lease if there is a token, and commit it before the body runs."""
+    """Count the try, with a lease if there is a token, and commit it before the body runs.
+
+    `among` others, a message whose last try that counted left no word is not begun.
+    """
     seconds = lease if lease is not None else outbox_settings().redispatch_seconds
     with _taken(task, message_id) as taken:
         if isinstance(taken, str):
@@ -162,6 +120,9 @@ def _begin(
         limit = registry.max_attempts(taken.message.event_type)
         attempts = store.begin_try(taken.message, token=token, seconds=seconds)
         if attempts <= limit:
+            if among and taken.wordless and attempts >= min(2, limit):
+                transaction.set_rollback(True, using=outbox_settings().database)
+                return BY_ITSELF
             return replace(taken, message=replace(taken.message, attempts=attempts))
         store.fail_try(
             taken.message, store.NO_WORD, counted=True, token=token, delay=0, limit=limit
@@ -172,42 +133,53 @@ def _begin(
 def _run_atomic(task: Task[Any], message_id: UUID, counted: bool) -> str:
     """The body and its receipt in one transaction, under the row's lock."""
     alias = outbox_settings().database
+    failure: Exception | None = None
     with _taken(task, message_id) as taken:
         if isinstance(taken, str):
             return taken
         message = taken.message
         if not counted and message.lease_token is None:  # else the relay's claim has counted it
             message = replace(message, attempts=message.attempts + 1)
+        hooks = Hooks(task, message)
         try:
             # A savepoint: an exception undoes the body while the row stays locked for the retry.
             with transaction.atomic(using=alias):
-                _call(task, message)
+                result = _call(task, hooks)
                 # Deferred constraints would fail at the commit, where no retry can be written.
                 store.run("SET CONSTRAINTS ALL IMMEDIATE")
         except Exception as error:  # noqa: BLE001 - whatever a task raises is its failure
             failure = error
-            _write_failure(message, failure, counted=counted, token=None)
+            state = _write_failure(message, failure, counted=counted, token=None)
         else:
             store.complete(message, counted=counted, token=None, taken_at=taken.at)
-            return "done"
-    raise failure
+    if failure is not None:
+        raise _told(hooks, failure, state)
+    if not isinstance(result, Ignore):
+        hooks.tell_success(result)
+    return "done"
 
 
 def _run_leased(task: Task[Any], taken: Taken, token: UUID) -> str:
     """The body without a transaction; its receipt is guarded by the worker's lease."""
+    message = taken.message
+    hooks = Hooks(task, message)
     try:
-        _call(task, taken.message)
-    except Exception as error:
+        result = _call(task, hooks)
+    except Exception as error:  # noqa: BLE001 - whatever a task raises is its failure
         # The connection may have died while the body talked to others; a new one can still write.
         _drop_lost_connections()
-        with contextlib.suppress(LeaseLost):
-            _write_failure(taken.message, error, counted=True, token=token)
-        raise
+        try:
+            state = _write_failure(message, error, counted=True, token=token)
+        except LeaseLost:
+            raise error from error.__cause__
+        raise _told(hooks, error, state) from error.__cause__
     _drop_lost_connections()
     try:
-        store.complete(taken.message, counted=True, token=token, taken_at=taken.at)
+        store.complete(message, counted=True, token=token, taken_at=taken.at)
     except LeaseLost:
         return "lease_lost"
+    if not isinstance(result, Ignore):
+        hooks.tell_success(result)
     return "done"
 
 
@@ -218,33 +190,56 @@ def _drop_lost_connections() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def _call(task: Task[Any], message: Message) -> None:
-    context = _current.set(message)
+def _call(task: Task[Any], hooks: Hooks) -> object:
+    """Run the body. Ignore, raised by it, is returned: what the body has done until then stays."""
     try:
-        result = task.body(**message.payload)
-    finally:
-        _current.reset(context)
+        with soft_limit.felt():
+            result = hooks.run()
+    except Ignore as enough:
+        return enough
     if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
         if isinstance(result, Coroutine | Generator):
             result.close()  # or Python would warn, later, that it was never awaited
         raise Permanent(f"{task.name} returned {type(result).__name__}: its work was not done")
+    return result
 
 
 def _write_failure(
     message: Message, failure: Exception, *, counted: bool, token: UUID | None
-) -> None:
-    limit = 0 if isinstance(failure, Permanent) else registry.max_attempts(message.event_type)
+) -> State:
+    buried = isinstance(failure, Permanent) or (
+        isinstance(failure, Reject) and not getattr(failure, "requeue", False)
+    )
     try:
         state = store.fail_try(
             message,
             "".join(traceback.format_exception(failure)),
             counted=counted,
             token=token,
-            delay=backoff.delay_seconds(message.attempts),
-            limit=limit,
+            delay=_delay_seconds(message, failure),
+            limit=0 if buried else registry.max_attempts(message.event_type),
         )
     except (DatabaseError, InterfaceError) as lost:
         # The connection is gone: nothing can be written, and the message is sent again.
         logger.warning("outbox.task %s: its failure could not be written: %s", message.id, lost)
         raise failure from failure.__cause__
     logger.warning("outbox.task %s %s: %s", state, message.id, failure)
+    return state
+
+
+def _delay_seconds(message: Message, failure: Exception) -> float:
+    if isinstance(failure, Retry) and is_wait(when := failure.when):
+        return float(when)
+    return registry.delay_seconds(message)
+
+
+def _told(hooks: Hooks, failure: Exception, state: State) -> Exception:
+    """Tell the hooks of a failure that is written. Return what to raise of it."""
+    dead = state is State.DEAD
+    if dead and isinstance(failure, Retry):  # as Celery has it: the last one is the reason's own
+        reason = failure.__cause__
+        if not isinstance(reason, Exception):
+            reason = MaxRetriesExceededError("asked to be tried again, and its tries are used up")
+        failure = reason.with_traceback(reason.__traceback__ or failure.__traceback__)
+    hooks.tell_failure(failure, dead=dead)
+    return failure

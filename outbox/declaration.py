@@ -1,27 +1,26 @@
-"""What a user of the outbox writes: `@outbox.task`, `enqueue`, `prepare` and `outbox.add`."""
+"""What a user of the outbox writes: `@outbox.task`, `enqueue` and `prepare`."""
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, overload
 
 import celery
-from django.db import connections
 
-from outbox import consumer, registry, store
-from outbox.conf import outbox_settings
-from outbox.exceptions import InvalidPayload, NotInTransaction, NotSendable
-from outbox.payload import to_json
-from outbox.states import State
-from outbox.task_options import check_options
+from outbox import entry, registry
+from outbox.body import check_prepare, name_of, parameters_of
+from outbox.celery_task import runner, with_base
+from outbox.refusals import CALLS, refusing
+from outbox.task_options import CELERYS, check_event_types, check_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.transaction import Atomic
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Concatenate, TypeVar, Unpack
 
     from outbox.message import Message
+    from outbox.task_options import Options
+
+    PrepareFunction = Callable[[list[Message]], Iterable[Message] | None]
+    Prepare = TypeVar("Prepare", bound=PrepareFunction)
 
 P = ParamSpec("P")
 
@@ -31,34 +30,50 @@ class Task(Generic[P]):
 
     def __init__(
         self,
-        body: Callable[P, object],
+        body: Callable[..., object],
         event_types: tuple[str, ...],
         *,
         name: str,
-        queue: str,
-        max_attempts: int | None,
-        atomic: bool,
-        time_limit: int | None,
+        bind: bool,
+        options: Mapping[str, Any],
     ) -> None:
         self.body = body
         self.event_types = event_types
         self.name = name
-        self.queue = queue
-        self.max_attempts = max_attempts
-        self.atomic = atomic
-        self.time_limit = time_limit
-        self.prepare_function: Callable[[list[Message]], Iterable[Message] | None] | None = None
-        self.parameters = inspect.signature(body)
+        self.bind = bind
+        self.queue: str = options.get("queue", "celery")
+        self.priority: int | None = options.get("priority")
+        self.max_attempts: int | None = options.get("max_attempts")
+        self.backoff: Callable[[int], float] | None = options.get("backoff")
+        self.atomic: bool = options.get("atomic", True)
+        self.time_limit: int | None = options.get("time_limit")
+        self.base: type[celery.Task[Any, Any]] | None = options.get("base")
+        self.prepare_function: PrepareFunction | None = None
+        self.parameters = parameters_of(body, bound=bind)
         self.__doc__ = body.__doc__
         self.__name__ = body.__name__
         self.__module__ = body.__module__
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> object:
         """Run the body here and now, as a unit test would."""
-        return self.body(*args, **kwargs)
+        return (
+            self.body(self.celery_task, *args, **kwargs)
+            if self.bind
+            else self.body(*args, **kwargs)
+        )
 
     def __repr__(self) -> str:
         return f"<outbox task {self.name}>"
+
+    @property
+    def celery_task(self) -> Any:
+        """What Celery has under this name: the first argument of a bound body."""
+        return celery.current_app.tasks[self.name]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the body needs nothing of Celery's task."""
+        return not self.bind and self.base is None
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Message:
         """Store a message for this task, with the transaction that is open or not at all.
@@ -66,161 +81,92 @@ class Task(Generic[P]):
         Raises `NotInTransaction` outside a transaction, `InvalidPayload` if an argument is not
         JSON, TypeError for arguments that the task does not take.
         """
+        event_type = self.only_event_type()
+        return entry.add_one(self, event_type, entry.keywords(self, args, kwargs))
+
+    def enqueue_many(self, items: Iterable[Mapping[str, Any]]) -> list[Message]:
+        """Store a message for each item, the keyword arguments of one; all of them or none.
+
+        One INSERT takes a thousand. Raises as `enqueue` does, naming the wrong item by its index,
+        from 0; what came before it is not stored then, even where the error is caught.
+        """
+        return entry.add_many(self, items)
+
+    def only_event_type(self) -> str:
+        """The event type that `enqueue` means. Raises TypeError if there are several."""
         if len(self.event_types) != 1:
             raise TypeError(
                 f"{self.name} serves several event types: name one, "
                 f"outbox.add({self.event_types[0]!r}, ...)."
             )
-        bound = self.parameters.bind(*args, **kwargs)
-        return _store(self, self.event_types[0], self._as_keywords(bound))
+        return self.event_types[0]
 
-    def _as_keywords(self, bound: inspect.BoundArguments) -> dict[str, Any]:
-        payload = dict(bound.arguments)
-        for name, parameter in self.parameters.parameters.items():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                payload.update(payload.pop(name, {}))
-        return payload
-
-    def prepare(
-        self, function: Callable[[list[Message]], Iterable[Message] | None]
-    ) -> Callable[[list[Message]], Iterable[Message] | None]:
+    def prepare(self, function: Prepare) -> Prepare:
         """Have messages start as pending and run `function` on batches of them.
 
         It runs in the transaction that marks them ready, so its effect and "ready" appear
         together. Messages it returns are given back unspent, due again in a second.
+        Raises TypeError for a second one, and for what cannot be called with a list.
         """
-        _refuse_async(function)
+        check_prepare(self.name, function, self.prepare_function)
         self.prepare_function = function
         return function
 
-    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
-        raise NotSendable(
-            f"{self.name} is an outbox task: its message is stored with the transaction that "
-            f"needs it. Call {self.__name__}.enqueue(...) inside transaction.atomic(); "
-            f"call {self.__name__}(...) to run its body here."
-        )
 
-    delay = apply_async = apply = delay_on_commit = apply_async_on_commit = retry = _refuse
-    s = si = signature = subtask = map = starmap = chunks = _refuse
+# Not declared as methods: a type checker then refuses them too.
+for _way in CALLS:
+    setattr(Task, _way, refusing(_way))
+
+
+@overload
+def task(
+    *event_types: str, bind: Literal[True], **options: Unpack[Options]
+) -> Callable[[Callable[Concatenate[Any, P], object]], Task[P]]: ...
+
+
+@overload
+def task(
+    *event_types: str, bind: Literal[False] = False, **options: Unpack[Options]
+) -> Callable[[Callable[P, object]], Task[P]]: ...
 
 
 def task(
-    *event_types: str,
-    queue: str = "celery",
-    max_attempts: int | None = None,
-    atomic: bool = True,
-    time_limit: int | None = None,
-    **celery_options: Any,
-) -> Callable[[Callable[P, object]], Task[P]]:
-    """Declare a Celery task that is reached through the outbox.
+    *event_types: str, bind: bool = False, **options: Any
+) -> Callable[[Callable[..., object]], Task[Any]]:
+    """Declare a Celery task that is reached through the outbox. `Options` lists the options.
 
     `max_attempts` bounds the tries of a step (default: MAX_ATTEMPTS); a task that kills its process
     gets one more, its first delivery not being counted in advance. `atomic=False` is for a task
     that talks to the world: no transaction, but a lease of `time_limit` + 10 seconds. Celery's
-    prefork pool alone enforces that limit; a body that outlives its lease may run again. Other
-    options are Celery's. Raises TypeError, at import, for what cannot work.
+    prefork pool alone enforces that limit; a body that outlives its lease may run again. With
+    `bind=True` the body's first argument is its `BoundTask`. Raises TypeError, at import, for what
+    cannot work.
     """
-    policy: dict[str, Any] = {
-        "max_attempts": max_attempts,
-        "atomic": atomic,
-        "time_limit": time_limit,
-    }
-    check_options(event_types, **policy, others=celery_options)
-    own_name = celery_options.pop("name", None)
+    check_event_types(event_types)
 
-    def declare(body: Callable[P, object]) -> Task[P]:
-        _check_body(body)
-        declared = Task(
-            body,
-            event_types,
-            name=own_name or f"{body.__module__}.{body.__name__}",
-            queue=queue,
-            **policy,
-        )
+    def declare(body: Callable[..., object]) -> Task[Any]:
+        name = options.get("name") or name_of(body)
+        check_options(name, options)
+        declared: Task[Any] = Task(body, event_types, name=name, bind=bind, options=options)
         registry.register(declared)
-        _hand_to_celery(declared, celery_options)
+        _hand_to_celery(declared, options)
         return declared
 
     return declare
 
 
-def _hand_to_celery(declared: Task[Any], options: dict[str, Any]) -> None:
+def _hand_to_celery(declared: Task[Any], options: Mapping[str, Any]) -> None:
     """Enter the task in every Celery application of the process, under the outbox's own terms."""
-    ours = {
+    celerys = {name: options[name] for name in CELERYS if name in options}
+    ours: dict[str, Any] = {
         "name": declared.name,
+        "declared": declared,
         "bind": True,
-        "base": consumer.OutboxTask,
+        "base": with_base(declared.base),
         "acks_late": True,
         "reject_on_worker_lost": False,
         "retry_on_worker_lost": False,
         "ignore_result": True,
-        "time_limit": declared.time_limit,
+        "store_errors_even_if_ignored": False,
     }
-    celery.shared_task(**{**options, **ours})(consumer.runner(declared))
-
-
-def add(event_type: str, /, **payload: Any) -> Message:
-    """Store a message of a registered event type: the untyped form of `Task.enqueue`.
-
-    Raises `UnknownEventType`, `NotInTransaction`, `InvalidPayload`.
-    """
-    declared = registry.get(event_type)
-    try:
-        declared.parameters.bind(**payload)
-    except TypeError as error:
-        raise InvalidPayload(f"{declared.name} does not take this payload: {error}.") from None
-    return _store(declared, event_type, payload)
-
-
-def _store(declared: Task[Any], event_type: str, payload: dict[str, Any]) -> Message:
-    _require_transaction()
-    state = State.READY if declared.prepare_function is None else State.PENDING
-    return store.add(
-        event_type, declared.name, declared.queue, to_json(declared.name, payload), state=state
-    )
-
-
-def _require_transaction() -> None:
-    alias = outbox_settings().database
-    if _in_transaction(connections[alias]):
-        return
-    others = connections.all(initialized_only=True)
-    open_elsewhere = [other.alias for other in others if _in_transaction(other)]
-    hint = (
-        f" (the open transaction is on {', '.join(map(repr, open_elsewhere))})"
-        if open_elsewhere
-        else ""
-    )
-    raise NotInTransaction(
-        f"A message is stored together with what it tells of: do both inside "
-        f"transaction.atomic(using={alias!r}){hint}."
-    )
-
-
-def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    # A TestCase wraps each test in transactions of its own, which production code cannot rely on.
-    blocks: list[Atomic] = connection.atomic_blocks
-    return any(not getattr(block, "_from_testcase", False) for block in blocks)
-
-
-def _refuse_async(function: Callable[..., object]) -> None:
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(
-            f"{function.__module__}.{function.__name__} is async: it would be called and run "
-            "nothing. Write a plain function."
-        )
-
-
-def _check_body(body: Callable[..., object]) -> None:
-    _refuse_async(body)
-    if inspect.isgeneratorfunction(body):
-        raise TypeError(
-            f"{body.__module__}.{body.__name__} is a generator: it would be called and run "
-            "nothing. Write a plain function."
-        )
-    for parameter in inspect.signature(body).parameters.values():
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-            raise TypeError(
-                f"{body.__module__}.{body.__name__}: {parameter.name} is positional, but the "
-                "payload is the keyword arguments."
-            )
+    celery.shared_task(**celerys, **ours)(runner(declared))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from outbox.refusals import NO_RESULT, RESULT_NAMES
+
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
@@ -34,6 +36,13 @@ class Message:
     lease_token: UUID | None = None
     suspect: bool = False
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in RESULT_NAMES:
+                raise AttributeError(f"Message has no {name!r}: {NO_RESULT}.")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -45,5 +54,7 @@ class Taken:
     """A retry waits for its time: what reached the worker is an old copy."""
     running: bool
     """Another worker runs it without a transaction, under a lease of its own."""
+    wordless: bool
+    """The try before this one, if there was one, ended without a word."""
     at: datetime
     """The database's clock when the row was locked."""

@@ -64,7 +64,8 @@ def maintain() -> Maintained:
     for name in sorted(present):
         if day_of(name) < oldest_kept:
             _try(result, result.dropped, name, partial(_drop, name))
-    result.pruned = _prune_default(oldest_kept)
+    # With the zone: alone, a date would begin at midnight wherever the session believes it is.
+    result.pruned = _prune_default(f"{oldest_kept} 00:00:00+00")
     return result
 
 
@@ -112,7 +113,7 @@ def _try(result: Maintained, done: list[str], name: str, act: Callable[[], objec
         done.append(name)
 
 
-def _prune_default(oldest_kept: date) -> int:
+def _prune_default(oldest_kept: str) -> int:
     pruned = 0
     while batch := len(run(_PRUNE_DEFAULT, before=oldest_kept, limit=PRUNE_BATCH)):
         pruned += batch

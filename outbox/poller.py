@@ -39,6 +39,8 @@ class Poller:
 
     While the database is lost the poller backs off and goes on. Any other exception of the step
     ends the process, with a traceback, and its supervisor starts it again.
+
+    Given a `stop`, the step can look at it too, and leave what it has not begun.
     """
 
     def __init__(
@@ -49,13 +51,14 @@ class Poller:
         interval: float,
         channel: str,
         on_stop: Callable[[], None] | None = None,
+        stop: StopSignal | None = None,
     ) -> None:
         self._name = name
         self._step = step
         self._channel = channel
         self._on_stop = on_stop
         self._alias = outbox_settings().database
-        self._stop = StopSignal()
+        self._stop = stop or StopSignal()
         self._listening: Any = None
         self._ready = False
         self._failures = 0
@@ -181,7 +184,9 @@ class Poller:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         if not self._failures:
             logger.warning("%s: the database is lost: %s", self._name, reason)
-        systemd.notify(f"STATUS=waiting for the database: {reason}")
+        status = f"STATUS=waiting for the database: {reason}"
+        # A start may take as long as the outage: without this, systemd would end it on the way.
+        systemd.notify(status if self._ready else f"{status}\n{systemd.MORE_TIME}")
         self._hang_up()
         bound = min(self._longest_wait, FIRST_RETRY_SECONDS * 2.0 ** min(self._failures, 10))
         self._failures += 1

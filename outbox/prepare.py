@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from psycopg2 import errorcodes
 
-from outbox import backlog, backoff, registry, store
+from outbox import backlog, registry, store
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost, Permanent
 from outbox.refunds import Refunds
@@ -63,10 +63,14 @@ def _database_answers() -> bool:
 
 
 class Preparer:
-    """Claims pending messages and runs their prepare functions on them, batch by batch."""
+    """Claims pending messages and runs their prepare functions on them, batch by batch.
 
-    def __init__(self, *, batch_size: int) -> None:
+    Once it is `stopping`, no further transaction is begun: what is left is given back.
+    """
+
+    def __init__(self, *, batch_size: int, stopping: Callable[[], bool] = lambda: False) -> None:
         self._batch_size = batch_size
+        self._stopping = stopping
         self._refunds = Refunds()
 
     def settle(self) -> None:
@@ -82,7 +86,8 @@ class Preparer:
         self._work(batch)
         # One suspect between two batches: what kills its process must not bury its neighbours,
         # and neither kind may starve the other.
-        alone = store.claim_pending_suspect(known) if suspect else []
+        one_more = suspect and not self._stopping()
+        alone = store.claim_pending_suspect(known) if one_more else []
         self._work(alone)
         return len(batch) >= self._batch_size or bool(alone)
 
@@ -104,6 +109,9 @@ class Preparer:
         Savepoints in one transaction would not do: the locks of the first half would be held
         while the second takes its own from the start of the order, and two processes deadlock.
         """
+        if self._stopping():
+            self._refunds.owe(messages)
+            return
         if self._gave_up(messages):
             return
         alias = outbox_settings().database
@@ -164,7 +172,7 @@ class Preparer:
         self._write_failure(message, "".join(traceback.format_exception(error)), limit)
 
     def _write_failure(self, message: Message, reason: str, limit: int) -> None:
-        delay = backoff.delay_seconds(message.attempts)
+        delay = registry.delay_seconds(message)
         try:
             state = store.fail(message, reason, delay=delay, max_attempts=limit)
         except LeaseLost:

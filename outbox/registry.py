@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from outbox import backoff
 from outbox.conf import outbox_settings
 from outbox.exceptions import UnknownEventType
+from outbox.states import State
 
 if TYPE_CHECKING:
     from outbox.declaration import Task
+    from outbox.message import Message
+
+logger = logging.getLogger(__name__)
 
 _tasks: dict[str, Task[Any]] = {}
 
@@ -41,7 +47,8 @@ def register(task: Task[Any]) -> None:
     for event_type, holder in _tasks.items():
         if event_type in task.event_types and holder.name != task.name:
             raise ImproperlyConfigured(
-                f"Event type {event_type!r} has two tasks: {holder.name} and {task.name}."
+                f"Event type {event_type!r} has two tasks: {holder.name} and {task.name}. Give "
+                "one of them a type of its own; where both are to run, enqueue both."
             )
         if event_type not in task.event_types and holder.name == task.name:
             raise ImproperlyConfigured(
@@ -75,9 +82,38 @@ def max_attempts(event_type: str) -> int:
     return own if own is not None else outbox_settings().max_attempts
 
 
+def delay_seconds(message: Message) -> float:
+    """How long a message waits after a failed try, in seconds: its task's backoff, or ours.
+
+    A backoff that fails, or returns no time to wait, is logged: it must not lose the failure.
+    """
+    task = _tasks.get(message.event_type)
+    own = task.backoff if task else None
+    if own is None:
+        return backoff.delay_seconds(message.attempts)
+    try:
+        seconds = own(message.attempts)
+        if not backoff.is_wait(seconds):
+            raise ValueError(f"{seconds!r} is no wait in seconds, 0 to a year")  # noqa: TRY301
+    except Exception:
+        logger.exception("outbox.backoff of %s failed: the default is taken", message.task)
+        return backoff.delay_seconds(message.attempts)
+    return float(seconds)
+
+
+def first_state(event_type: str) -> State:
+    """The state in which messages of a type start. Raises `UnknownEventType`."""
+    return State.READY if get(event_type).prepare_function is None else State.PENDING
+
+
 def prepared_event_types() -> list[str]:
     """The event types that start as pending: this process has their prepare function."""
     return sorted(name for name, task in _tasks.items() if task.prepare_function is not None)
+
+
+def tasks() -> list[Task[Any]]:
+    """Every registered task, once, by name."""
+    return sorted(set(_tasks.values()), key=lambda task: task.name)
 
 
 def queues() -> set[str]:

@@ -87,8 +87,9 @@ CLAIM_UNSENT_SUSPECT = _claim_to_send(
 
 ADD = """
 INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
-VALUES (%(id)s, %(event_type)s, %(task)s, %(queue)s, %(payload)s, %(state)s,
-        CASE WHEN %(state)s = 'ready' THEN statement_timestamp() END)
+SELECT new.id, %(event_type)s, %(task)s, %(queue)s, new.payload::jsonb, %(state)s,
+       CASE WHEN %(state)s = 'ready' THEN statement_timestamp() END
+FROM unnest(%(ids)s::uuid[], %(payloads)s::text[]) AS new (id, payload)
 """
 
 HOLD = """

@@ -47,24 +47,31 @@ def to_message(row: Sequence[Any]) -> Message:
 
 
 def add(event_type: str, task: str, queue: str, payload: str, *, state: State) -> Message:
-    """Insert a message, pending or ready. `payload` is a JSON object, already checked.
+    """Insert one message: see `add_many`."""
+    return add_many(event_type, task, queue, [payload], state=state)[0]
+
+
+def add_many(
+    event_type: str, task: str, queue: str, payloads: Sequence[str], *, state: State
+) -> list[Message]:
+    """Insert messages, pending or ready. A payload is a JSON object, already checked.
 
     The caller has made sure of a transaction. A wake-up follows its commit: never part of it,
     since a NOTIFY takes a lock that all committing transactions share.
     """
-    message = Message(uuid.uuid4(), event_type, task, queue, json.loads(payload))
+    added = [Message(uuid.uuid4(), event_type, task, queue, json.loads(each)) for each in payloads]
     run(
         statements.ADD,
-        id=message.id,
+        ids=[message.id for message in added],
+        payloads=list(payloads),
         event_type=event_type,
         task=task,
         queue=queue,
-        payload=payload,
         state=state.value,
     )
     channel = PENDING_CHANNEL if state is State.PENDING else READY_CHANNEL
     transaction.on_commit(lambda: notifier.wake(channel), using=outbox_settings().database)
-    return message
+    return added
 
 
 def _claim(statement: str, **parameters: Any) -> list[Message]:
@@ -175,8 +182,8 @@ def lock(message_id: UUID, *, patience: str = "2s") -> Taken | None:
     rows = run(task_statements.LOCK, id=message_id, patience=patience)
     if not rows:
         return None
-    *columns, state, stale, running, now = rows[0]
-    return Taken(to_message([*columns, False]), State(state), stale, running, now)
+    *columns, state, stale, running, wordless, now = rows[0]
+    return Taken(to_message([*columns, False]), State(state), stale, running, wordless, now)
 
 
 def begin_try(message: Message, *, token: UUID | None, seconds: float) -> int:

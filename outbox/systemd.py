@@ -12,6 +12,9 @@ import os
 import socket
 
 PATIENCE_SECONDS = 1.0
+MORE_TIME = "EXTEND_TIMEOUT_USEC=90000000"
+"""Sent while starting: not too late within 90 s of now. More than a retry takes, its wait included;
+what hangs is still ended."""
 
 logger = logging.getLogger(__name__)
 

@@ -6,13 +6,15 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from outbox import backlog, backoff, registry, store, systemd
+from outbox import backlog, registry, store, systemd
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost
 from outbox.refunds import Refunds
 from relay.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from outbox.message import Message
     from relay.publisher import Outcome, Publisher
 
@@ -25,11 +27,21 @@ LONGEST_SENDING_SECONDS = 5.0
 
 
 class Dispatcher:
-    """Claims, publishes, marks. No transaction is open while it talks to the broker."""
+    """Claims, publishes, marks. No transaction is open while it talks to the broker.
 
-    def __init__(self, publisher: Publisher, *, batch_size: int) -> None:
+    Once it is `stopping`, no further batch is begun: what is left of a claim is given back.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        *,
+        batch_size: int,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._publisher = publisher
         self._batch_size = batch_size
+        self._stopping = stopping
         self._window = Window()
         self._refunds = Refunds()
         self._confirmed: list[Message] = []
@@ -74,7 +86,7 @@ class Dispatcher:
             self._refused.pop(0)
 
     def _paused(self) -> bool:
-        return time.monotonic() < self._resume_at
+        return self._stopping() or time.monotonic() < self._resume_at
 
     def _send(self, claimed: list[Message], *, entering: bool = False) -> bool:
         """Publish claimed messages, in batches. False if the broker is away or none was claimed."""
@@ -85,7 +97,7 @@ class Dispatcher:
         stop_at = time.monotonic() + patience
         try:
             left = [message for message in claimed if not self._gave_up(message)]
-            while left and time.monotonic() < stop_at:
+            while left and time.monotonic() < stop_at and not self._stopping():
                 batch, left = left[: self._batch_size], left[self._batch_size :]
                 outcome = self._publish(batch, entering=entering)
                 if outcome.outage is not None:
@@ -118,7 +130,7 @@ class Dispatcher:
         return True
 
     def _fail(self, message: Message, reason: str) -> None:
-        delay = backoff.delay_seconds(message.attempts)
+        delay = registry.delay_seconds(message)
         limit = registry.max_attempts(message.event_type)
         try:
             state = store.fail(message, reason, delay=delay, max_attempts=limit)

@@ -16,6 +16,8 @@ import amqp
 import celery
 from kombu import Producer
 
+from outbox import registry
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -32,7 +34,8 @@ IGNORE_RESULT = None if celery.VERSION >= (5, 7) else False
 def send(app: Celery, producer: Producer, message: Message) -> None:
     """Give the message to the producer as Celery would, its signals included.
 
-    The options of a task that this process knows (priority, expires, time limits) apply.
+    The options of a task that this process knows apply: priority and time limits of an outbox
+    task, expires too of one that is only Celery's.
     `after_task_publish` means that the producer has it; where batches are confirmed, the broker
     does not have it yet.
     """
@@ -42,6 +45,9 @@ def send(app: Celery, producer: Producer, message: Message) -> None:
     expires = options.pop("expires", None)
     ignore_result = options.pop("ignore_result", IGNORE_RESULT)
     options |= {"queue": message.queue, "headers": {"outbox": message.sends}}
+    declared = registry.find(message.event_type)
+    if declared is not None and declared.priority is not None:
+        options["priority"] = declared.priority
     options = app.amqp.router.route(options, message.task, (), {}, task)
     if isinstance(expires, Real):
         options["expiration"] = max(expires, 0)

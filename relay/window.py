@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from outbox import backlog, registry
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 MEASURE_SECONDS = 1.0
 """How old a count may get. Between two counts the relay adds what it sends itself."""
+SHARES = 16
+"""A relay counts again once it has filled such a part of the room that it found: so many relays
+together then exceed no window by more than a batch each, however fast they are."""
 
 
 class Window:
@@ -25,17 +29,27 @@ class Window:
     """
 
     def __init__(self) -> None:
-        self._in_flight: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
+        self._sent: Counter[str] = Counter()  # since the count
         self._queues: set[str] = set()
         self._measured_at = float("-inf")
 
     def measure(self) -> None:
-        """Count what is in flight, and find the queues, if the last count is a second old."""
-        if time.monotonic() - self._measured_at < MEASURE_SECONDS:
+        """Count what is in flight, and find the queues, if the last count may be wrong by now."""
+        if time.monotonic() - self._measured_at < MEASURE_SECONDS and not self._share_is_used():
             return
-        self._in_flight = backlog.in_flight()
-        self._queues = registry.queues() | backlog.ready_queues() | set(self._in_flight)
+        self._counted = backlog.in_flight()
+        self._sent.clear()
+        self._queues = registry.queues() | backlog.ready_queues() | set(self._counted)
         self._measured_at = time.monotonic()
+
+    def _share_is_used(self) -> bool:
+        """Whether other relays, who found the same room, may have left no more of it."""
+        most = outbox_settings().max_in_flight
+        return any(
+            sent * SHARES >= most - self._counted.get(queue, 0)
+            for queue, sent in self._sent.items()
+        )
 
     def queues(self) -> list[str]:
         """Every queue that has messages or may get some."""
@@ -44,10 +58,12 @@ class Window:
     def rooms(self, limit: int) -> dict[str, int]:
         """The queues that may take more, and how many, at most `limit` each."""
         most = outbox_settings().max_in_flight
-        rooms = {q: min(limit, most - self._in_flight.get(q, 0)) for q in self.queues()}
+        rooms = {
+            queue: min(limit, most - self._counted.get(queue, 0) - self._sent[queue])
+            for queue in self.queues()
+        }
         return {queue: room for queue, room in rooms.items() if room > 0}
 
     def sent(self, messages: Iterable[Message]) -> None:
         """Count messages that were ready before and are dispatched now."""
-        for message in messages:
-            self._in_flight[message.queue] = self._in_flight.get(message.queue, 0) + 1
+        self._sent.update(message.queue for message in messages)

@@ -125,6 +125,10 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 # A waiting copy in the hands of a busy worker is a message that no idle one can take.
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# After a lost connection Celery would take fewer at a time, and raise the number again from the
+# thread of each task that ends, by a request whose answer the main thread reads away: in a pool of
+# threads the worker then takes nothing more, for good.
+CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 
 LOGGING = {
     "version": 1,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,6 +22,8 @@ _LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 _WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix is public
 # Standard Webhooks, "Signature scheme": between 192 and 512 bits of randomness.
 _WEBHOOK_SECRET_BYTES = range(24, 65)
+# What an Authorization header can carry (RFC 6750, section 2.1), and too long to be guessed.
+_READ_TOKEN = re.compile(r"(?=.{16})[A-Za-z0-9._~+/-]+=*")
 
 
 class BadVariable(ImproperlyConfigured):
@@ -85,7 +88,7 @@ def _mistakes(process: str, *, production: bool) -> Iterator[BadVariable]:
             _demand(variable, process, production=production)
         except BadVariable as mistake:
             yield mistake
-    for rule in (_check_webhook_secrets, _check_history, _check_log_level):
+    for rule in (_check_webhook_secrets, _check_read_tokens, _check_history, _check_log_level):
         try:
             rule()
         except BadVariable as mistake:
@@ -114,6 +117,15 @@ def _check_webhook_secrets() -> None:
             raise BadVariable(
                 f"WEBHOOK_SECRETS: secret number {position} must be {_WEBHOOK_SECRET_PREFIX}"
                 " followed by 24 to 64 bytes in base64."
+            )
+
+
+def _check_read_tokens() -> None:
+    for position, token in enumerate(words("READ_TOKENS"), start=1):
+        if not _READ_TOKEN.fullmatch(token):
+            raise BadVariable(
+                f"READ_TOKENS: token number {position} must have 16 characters or more, of"
+                " A-Z a-z 0-9 - . _ ~ + / and = at its end."
             )
 
 

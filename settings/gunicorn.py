@@ -26,7 +26,7 @@ try:
 except ImproperlyConfigured as mistake:
     sys.exit(str(mistake))
 
-worker_class = "gevent"
+worker_class = "settings.web_worker.PromptWorker"  # gevent's
 worker_connections = 1_000
 # A worker reports each second. One that is silent for so long hangs as a whole, whatever its
 # requests do, and is replaced.

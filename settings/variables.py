@@ -108,8 +108,8 @@ _SECRETS = (
     Variable(
         "READ_TOKENS",
         "words",
-        "Reserved: bearer tokens for addresses that read posts, separated by spaces. There are no"
-        " such addresses yet; nothing uses them.",
+        "Bearer tokens for `GET /posts/`, separated by spaces; each has 16 characters or more of"
+        " A-Z a-z 0-9 `-._~+/`. None: there is no such address.",
         secret=True,
     ),
     Variable(

@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import pytest
 from celery import _state
 
-import outbox
-from outbox import registry
+from outbox import declaration, registry
 from outbox.declaration import Task
 
 
@@ -29,7 +28,7 @@ def declare() -> Iterator[Declare]:
 
     def declare(*event_types: str, **options: Any) -> Callable[[Callable[..., object]], Task[Any]]:
         def decorate(body: Callable[..., object]) -> Task[Any]:
-            task = outbox.task(*event_types, **options)(body)
+            task = declaration.task(*event_types, **options)(body)
             declared.append(task)
             return task
 

@@ -12,6 +12,8 @@ from outbox.poller import Poller
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from outbox.stop import StopSignal
+
 BATCH_SIZE = 200
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
@@ -65,15 +67,17 @@ class PollingCommand(BaseCommand):
         *,
         channel: str,
         on_stop: Callable[[], None],
+        stop: StopSignal,
         **options: Any,
     ) -> None:
         """Run `step` until a signal, or with --drain until `unfinished()` is zero.
 
         `on_stop` writes what an outage has left unwritten, the claims to be given back above all.
+        `stop` tells the step, in the middle of its work, that a signal came.
         """
         name = self.__module__.rpartition(".")[2]
         interval = options["poll_interval"]
-        poller = Poller(name, step, interval=interval, channel=channel, on_stop=on_stop)
+        poller = Poller(name, step, interval=interval, channel=channel, on_stop=on_stop, stop=stop)
         if not options["drain"]:
             poller.run()
         elif not poller.drain(unfinished, PATIENCE_SECONDS):

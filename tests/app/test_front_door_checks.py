@@ -34,6 +34,17 @@ def test_each_malformed_secret_is_an_error_that_does_not_quote_it(settings: Any)
         assert not any(word in str(error) for word in ("c2hvcnQ", "hunter2", SECRET))
 
 
+def test_a_read_token_that_is_no_secret_or_cannot_be_sent_is_an_error(settings: Any) -> None:
+    unusable = ["hunter2hunter2", "fifteen-letters", "sixteen-letters-\xfc", "=" * 16]
+    settings.READ_TOKENS = ["sixteen-letters-", *unusable, "a-._~+/0123456789=="]
+    errors = messages()
+    assert [error.id for error in errors] == ["app.E003"] * len(unusable)
+    assert "Token 2 of 6" in errors[0].msg
+    for error in errors:
+        assert error.hint
+        assert not any(token in str(error) for token in settings.READ_TOKENS)
+
+
 @pytest.mark.parametrize(
     "name", ["WEBHOOK_TOLERANCE_SECONDS", "WEBHOOK_MAX_BODY_BYTES", "WEBHOOK_DEDUPE_DAYS"]
 )

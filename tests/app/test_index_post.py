@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from django.contrib.postgres.search import SearchQuery, SearchVectorField
+from django.contrib.postgres.search import SearchQuery
 from django.db import connection, connections, transaction
 from django.db.models import F, Func
 
@@ -159,12 +159,3 @@ def test_it_is_the_task_of_the_three_events_and_they_start_as_pending() -> None:
 def test_it_cannot_be_sent_past_the_outbox() -> None:
     with pytest.raises(outbox.NotSendable):
         index_post.delay(source_id="post-1")
-
-
-@pytest.mark.django_db
-def test_a_search_uses_the_index() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
-    plan = Post.objects.order_by().filter(search_vector=FIND).explain()
-    assert "app_post_search" in plan
-    assert isinstance(Post._meta.get_field("search_vector"), SearchVectorField)

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from threading import Barrier, Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from app.intake import Acceptance, OtherBody, accept
+from app.ledger import Acceptance, Delivery, OtherBody, record
 from app.models import Post, WebhookDelivery
 from app.payload import parse
+from app.webhook import store
 from outbox.models import OutboxMessage
 from tests.factories import event, signed_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.factories import Delivery
+    from tests.factories import Delivery as Signed
 
-    Send = Callable[[Delivery], Any]
+    Send = Callable[[Signed], Any]
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def accept(body: bytes) -> Acceptance:
+    """Take in a delivery of the id msg_1."""
+    return record(Delivery("msg_1", datetime.now(UTC), body, parse(body)), store)
 
 
 def test_fifty_equal_deliveries_at_once_are_one_message_and_fifty_equal_answers(
@@ -53,7 +60,7 @@ def test_one_id_with_different_bodies_at_once_has_one_winner(send: Send) -> None
     ]
     together = Barrier(10, timeout=20)
 
-    def deliver(delivery: Delivery) -> int:
+    def deliver(delivery: Signed) -> int:
         together.wait()
         try:
             return int(send(delivery).status_code)
@@ -90,7 +97,7 @@ def test_a_duplicate_waits_for_the_first_and_takes_its_place_if_that_rolls_back(
 
     def deliver() -> None:
         try:
-            answers.append(accept(parse(body), "msg_1", body))
+            answers.append(accept(body))
         finally:
             connections.close_all()
 
@@ -111,13 +118,13 @@ def test_a_row_that_leaves_the_ledger_between_the_two_looks_is_accepted_anew() -
     looked = Event()
 
     def forget(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.lstrip().startswith("SELECT digest") and not looked.is_set():
+        if "SELECT digest" in sql and not looked.is_set():
             looked.set()
             WebhookDelivery.objects.all().delete()
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(forget):
-        accepted = accept(parse(body), "msg_1", body)
+        accepted = accept(body)
     assert looked.is_set()
     assert OutboxMessage.objects.get().pk == accepted.message_id
 
@@ -125,16 +132,16 @@ def test_a_row_that_leaves_the_ledger_between_the_two_looks_is_accepted_anew() -
 def test_another_body_under_a_known_id_leaves_nothing_behind() -> None:
     first = signed_delivery(event(title="one")).body
     other = signed_delivery(event("post.updated", "post-2", title="two")).body
-    accept(parse(first), "msg_1", first)
+    accept(first)
     with pytest.raises(OtherBody):
-        accept(parse(other), "msg_1", other)
+        accept(other)
     assert OutboxMessage.objects.count() == Post.everything.count() == 1
 
 
 def test_an_intake_inside_another_transaction_is_refused() -> None:
     body = signed_delivery().body
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
-        accept(parse(body), "msg_1", body)
+        accept(body)
 
 
 def test_an_intake_whose_connection_is_killed_answers_503_and_the_retry_202(send: Send) -> None:
@@ -195,7 +202,7 @@ def terminate(pid: int) -> None:
 def test_the_error_of_a_ledger_that_never_settles_is_the_databases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.intake._store", lambda *_: None)
+    monkeypatch.setattr("app.ledger._store", lambda *_: None)
     body = signed_delivery().body
     with pytest.raises(OperationalError):
-        accept(parse(body), "msg_1", body)
+        accept(body)

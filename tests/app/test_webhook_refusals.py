@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 
-from app import intake, webhook
+from app import intake, ledger, webhook
 from outbox.models import OutboxMessage
 from tests.app.problems import problem_of
 from tests.factories import SECRET, Delivery, event, signed_delivery
@@ -57,7 +57,7 @@ def test_a_malformed_secret_does_not_stop_the_others_and_is_not_logged(
     send: Send, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.WEBHOOK_SECRETS = ["whsec_mangled", SECRET]
-    webhook._keys.cache_clear()
+    intake._keys.cache_clear()
     with caplog.at_level(logging.ERROR):
         problem_of(send(signed_delivery(b"no json")), 400)
     assert "number 1" in caplog.text
@@ -134,7 +134,7 @@ def test_while_the_database_is_away_the_sender_is_asked_to_come_back(
     def away(*_: Any) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(intake, "_store", away)
+    monkeypatch.setattr(ledger, "_store", away)
     response = send(signed_delivery())
     document = problem_of(response, 503)
     assert int(response["Retry-After"]) > 0

@@ -29,6 +29,8 @@ class TcpProxy:
         self._then_cut = False
         self._answer: tuple[bytes, bytes] | None = None
         self.kept = b""
+        self._hold_at: bytes | None = None
+        self.holding = False
         self._selector = selectors.DefaultSelector()
         self._listener: socket.socket | None = None
         self.port = 0
@@ -85,6 +87,15 @@ class TcpProxy:
         with self._lock:
             self._answer = (pattern, reply)
 
+    def hold(self, pattern: bytes) -> None:
+        """When a client has sent the pattern, pass nothing back to it until `let_go`."""
+        with self._lock:
+            self._hold_at = pattern
+
+    def let_go(self) -> None:
+        with self._lock:
+            self._hold_at, self.holding = None, False
+
     def _cut(self) -> None:
         for end in list(self._peers):
             self._selector.unregister(end)
@@ -104,7 +115,7 @@ class TcpProxy:
                         self._accept()
                     elif isinstance(end, socket.socket) and end in self._peers:
                         self._pass_on(end)
-            if self._frozen:
+            if self._frozen or self.holding:
                 time.sleep(0.005)  # what is not read stays readable
 
     def _accept(self) -> None:
@@ -119,7 +130,7 @@ class TcpProxy:
 
     def _pass_on(self, end: socket.socket) -> None:
         from_client = end in self._clients
-        if (self._frozen and from_client) or self._deaf:
+        if (self._frozen and from_client) or self._deaf or (self.holding and not from_client):
             return
         try:
             data = end.recv(65536)
@@ -136,6 +147,8 @@ class TcpProxy:
             self.kept, self._frozen, self._deaf = data, True, True
             end.sendall(self._answer[1])
             return
+        if from_client and self._hold_at is not None and self._hold_at in data:
+            self.holding = True
         self._peers[end].sendall(data)
         if self._frozen and self._then_cut:
             self._cut()

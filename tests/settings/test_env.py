@@ -92,6 +92,15 @@ def test_a_bad_webhook_secret_is_refused_by_its_place_and_not_shown(
     assert secret not in line
 
 
+def test_a_read_token_that_could_be_guessed_is_refused_by_its_place_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("READ_TOKENS", "sixteen-letters- fifteen-letters")
+    [line] = complaints()
+    assert "READ_TOKENS: token number 2" in line
+    assert "letters" not in line
+
+
 def test_history_shorter_than_dedupe_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OUTBOX_HISTORY_DAYS", "6")
     [line] = complaints()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import ProgrammingError
+from psycopg2 import errorcodes
 
 from outbox import partitions, store
 from outbox.backlog import counts, dead_ids, done_count
@@ -82,7 +84,15 @@ class Command(BaseCommand):
 
     def maintain(self, _options: dict[str, Any]) -> None:
         """Make the partitions of the coming days, drop what is over its retention."""
-        result = partitions.maintain()
+        try:
+            result = partitions.maintain()
+        except ProgrammingError as error:
+            if getattr(error.__cause__, "pgcode", None) != errorcodes.INSUFFICIENT_PRIVILEGE:
+                raise
+            raise CommandError(
+                f"{str(error).strip()}: only the owner of the tables can maintain the history; "
+                "run this with a DATABASE_URL of its role."
+            ) from error
         for word, names in (
             ("created", result.created),
             ("dropped", result.dropped),

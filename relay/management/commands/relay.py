@@ -9,6 +9,7 @@ import celery
 from outbox import backlog, store
 from outbox.conf import outbox_settings
 from outbox.management.polling import PollingCommand
+from outbox.stop import StopSignal
 from relay.dispatcher import Dispatcher
 from relay.publisher import Publisher
 
@@ -18,13 +19,19 @@ class Command(PollingCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         publisher = Publisher(celery.current_app, deadline=outbox_settings().publish_seconds)
-        dispatcher = Dispatcher(publisher, batch_size=int(options["batch_size"]))
+        stop = StopSignal()
+        dispatcher = Dispatcher(
+            publisher,
+            batch_size=int(options["batch_size"]),
+            stopping=lambda: stop.requested,
+        )
         try:
             self.poll(
                 dispatcher.step,
                 backlog.unfinished_to_send,
                 channel=store.READY_CHANNEL,
                 on_stop=dispatcher.settle,
+                stop=stop,
                 **options,
             )
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import celery
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -59,8 +58,6 @@ def test_a_body_that_cannot_be_run_with_a_payload_is_refused(
         {"acks_late": False},
         {"reject_on_worker_lost": True},
         {"retry_on_worker_lost": True},
-        {"bind": True},
-        {"base": celery.Task},
         {"ignore_result": False},
     ],
     ids=lambda options: next(iter(options)),

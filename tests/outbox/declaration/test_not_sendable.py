@@ -22,7 +22,6 @@ SENDING = (
     "map",
     "starmap",
     "chunks",
-    "retry",
 )
 
 

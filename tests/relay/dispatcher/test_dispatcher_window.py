@@ -53,10 +53,24 @@ def test_between_two_counts_the_relay_adds_what_it_sends(
     broker: Broker, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(window, "MEASURE_SECONDS", 3600.0)
+    monkeypatch.setattr(window, "SHARES", 1)
     settings.OUTBOX = {**settings.OUTBOX, "MAX_IN_FLIGHT": 3}
     MessageFactory.create_batch(10)
     step = relay(broker, batch_size=2).step
     assert [step(), step(), step()] == [True, False, False]
+    assert broker.sizes == [2, 1]
+
+
+def test_what_others_send_is_counted_before_the_room_can_be_used_up(
+    broker: Broker, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "MEASURE_SECONDS", 3600.0)
+    settings.OUTBOX = {**settings.OUTBOX, "MAX_IN_FLIGHT": 20}
+    MessageFactory.create_batch(10)
+    step = relay(broker, batch_size=2).step
+    step()
+    MessageFactory.create_batch(17, state=State.DISPATCHED, due_in=60)  # by another relay
+    assert [step(), step()] == [False, False]
     assert broker.sizes == [2, 1]
 
 

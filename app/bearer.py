@@ -1,0 +1,64 @@
+"""Bearer tokens (RFC 6750) for the addresses that read Posts."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import logging
+import re
+from collections.abc import Callable
+from typing import Concatenate, Final, ParamSpec
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from app.problem import method_not_allowed, problem
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+# The characters are those of b64token, RFC 6750 section 2.1. The length keeps out what could be
+# guessed; 16 of these characters, if they are random, are 96 bits.
+_USABLE: Final = re.compile(r"(?=.{16})[A-Za-z0-9._~+/-]+=*")
+
+
+def is_usable(token: str) -> bool:
+    """Whether a token can be sent at all, and is not too short to be a secret."""
+    return _USABLE.fullmatch(token) is not None
+
+
+def readers_only(
+    view: Callable[Concatenate[HttpRequest, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Answer GET and HEAD of those who know one of `READ_TOKENS`; without any there is nothing."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not settings.READ_TOKENS:
+            return problem(404, "There is nothing at this address.")
+        if request.method not in ("GET", "HEAD"):
+            return method_not_allowed("GET", "HEAD")
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return _unauthorized()
+        if not _is_known(token.strip()):
+            logger.warning("reading.refused: unknown token")
+            return _unauthorized(', error="invalid_token"')
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def _is_known(token: str) -> bool:
+    sent = token.encode(errors="replace")
+    # All are compared, so that the time does not tell which of them it was.
+    return True in [hmac.compare_digest(sent, known.encode()) for known in settings.READ_TOKENS]
+
+
+def _unauthorized(error: str = "") -> JsonResponse:
+    return problem(
+        401,
+        "Send one of the service's read tokens: Authorization: Bearer <token>.",
+        headers={"WWW-Authenticate": f'Bearer realm="posts"{error}'},
+    )

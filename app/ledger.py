@@ -1,0 +1,116 @@
+"""Store a verified delivery: ledger row, what the endpoint stores, and its message, in one commit.
+
+Nothing here decides whether to accept it; signature and content have been checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+from uuid import UUID
+
+from django.db import OperationalError, transaction
+
+from app.database import alias, run
+from outbox import Message, registry
+from outbox.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+T = TypeVar("T")
+
+# A second delivery of the same id waits here until the first has committed, then inserts nothing.
+INSERT_DELIVERY = """
+    INSERT INTO app_delivery (webhook_id, digest, message_id)
+    VALUES (%(webhook_id)s, %(digest)s, %(message_id)s)
+    ON CONFLICT (webhook_id) DO NOTHING
+    RETURNING true
+"""
+
+ANSWER_DELIVERY = """
+    UPDATE app_delivery SET message_id = %(message_id)s, state = %(state)s
+    WHERE webhook_id = %(webhook_id)s
+"""
+
+FIND_DELIVERY = """
+    SELECT digest, message_id, state FROM app_delivery WHERE webhook_id = %(webhook_id)s
+"""
+
+NOT_YET = UUID(int=0)
+"""Stands for the message's id until there is a message; it is never committed."""
+TRIES = 3
+
+
+class OtherBody(Exception):
+    """The webhook-id was accepted before, with another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Generic[T]):
+    """A delivery whose signature is good. Ids are unique across all endpoints and secrets."""
+
+    id: str
+    """The webhook-id, 1 to 255 visible ASCII characters."""
+    timestamp: datetime
+    """When the sender signed it, in UTC, by the sender's clock."""
+    body: bytes = field(repr=False)
+    """What was signed."""
+    content: T = field(repr=False)
+    """The body as the endpoint's `parse` read it; by default its JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The answer to a delivery. `state` is the state at acceptance: a duplicate gets the same."""
+
+    message_id: UUID
+    state: State
+
+
+def record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Acceptance:
+    """Store the delivery, or find what it was stored as. It is committed when this returns.
+
+    Raises `OtherBody`, Django's `OperationalError` when the database cannot do it, and whatever
+    `store` raises.
+    """
+    digest = hashlib.sha256(delivery.body).digest()
+    for _ in range(TRIES):
+        if accepted := _store(delivery, digest, store):
+            return accepted
+        # A statement of its own, since the insert's snapshot is older than the row it met.
+        if known := run(FIND_DELIVERY, webhook_id=delivery.id):
+            known_digest, message_id, state = known[0]
+            if bytes(known_digest) != digest:
+                raise OtherBody(delivery.id)
+            return Acceptance(message_id, State(state))
+        # The row has left the ledger between the two statements: by now the delivery is new.
+    raise OperationalError(f"delivery {delivery.id} is in the ledger and not in it, {TRIES} times")
+
+
+def _store(
+    delivery: Delivery[T], digest: bytes, store: Callable[[Delivery[T]], Message]
+) -> Acceptance | None:
+    """Write all there is to a delivery, or nothing where the ledger has it already."""
+    # Durable: an outer transaction would let the caller answer 202 before the commit.
+    with transaction.atomic(using=alias(), durable=True):
+        # First the ledger, everywhere: a duplicate then runs nothing, and whoever waits for the
+        # rows of an endpoint holds its delivery already, never the other way round.
+        if not run(INSERT_DELIVERY, webhook_id=delivery.id, digest=digest, message_id=NOT_YET):
+            return None
+        message = store(delivery)
+        if not isinstance(message, Message):
+            raise TypeError(
+                f"{getattr(store, '__qualname__', store)} stores a webhook's delivery: it must "
+                f"return the message that it enqueued, not {message!r}."
+            )
+        accepted = Acceptance(message.id, registry.first_state(message.event_type))
+        run(
+            ANSWER_DELIVERY,
+            webhook_id=delivery.id,
+            message_id=message.id,
+            state=accepted.state.value,
+        )
+    return accepted
