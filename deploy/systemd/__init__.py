@@ -1,0 +1,1 @@
+"""The service's units for systemd: templates, and what renders them."""
