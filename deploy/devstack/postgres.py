@@ -190,7 +190,7 @@ class Primary(Server):
         state = self.installation.state
         with contextlib.closing(self.connect("template1")) as connection:
             cursor = connection.cursor()
-            for role, rights in ((ROLE, "CREATEDB"), ("replicator", "REPLICATION")):
+            for role, rights in ((ROLE, "CREATEDB CREATEROLE"), ("replicator", "REPLICATION")):
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
                 verb = "ALTER" if cursor.fetchone() else "CREATE"
                 statement = f"{verb} ROLE {{}} LOGIN {rights} PASSWORD %s"

@@ -13,6 +13,7 @@ def lines(base_url: str, stack_dir: Path) -> list[str]:
     login = command("manage", stack_dir, "createsuperuser")
     pairs = [
         ("webhook", f"{base_url}/webhooks/posts/", "signed with a secret of stack.env"),
+        ("posts", f"{base_url}/posts/", "with a token of stack.env"),
         ("health", f"{base_url}/readyz", ""),
         ("admin", f"{base_url}/admin/", "make a login first:"),
         ("", login, ""),

@@ -1,0 +1,166 @@
+"""Each process works with the rights of its own role, and with those alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from psycopg2 import errors
+from pytest_django import DjangoDbBlocker
+
+from tests.factories import event
+from tests.roles.role_database import ROLES, RoleDatabase, apply_roles, role_database
+from tests.roles.role_service import service_under_roles
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(180)
+
+OWNER, WEB, POSTPROCESS, RELAY, WORKER = ROLES
+
+NEW_MESSAGE = """
+INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
+VALUES (gen_random_uuid(), 'post.created', 'app.tasks.index_post', 'role-tests',
+        jsonb_build_object('source_id', 'post-1', 'webhook_id', 'msg_1',
+                           'timestamp', '2026-03-01T12:00:00+00:00', 'title', 'A title',
+                           'body', 'A body.', 'categories', '["news"]'::jsonb,
+                           'tags', '["a"]'::jsonb),
+        %s, CASE WHEN %s = 'ready' THEN now() END)
+RETURNING id
+"""
+
+
+@pytest.fixture(scope="module")
+def roles(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[RoleDatabase]:
+    with django_db_blocker.unblock(), role_database() as database:
+        yield database
+
+
+def partitions_of(roles: RoleDatabase) -> list[str]:
+    rows = roles.run(
+        OWNER,
+        "SELECT inhrelid::regclass::text FROM pg_inherits"
+        " WHERE inhparent = 'outbox_history'::regclass ORDER BY 1",
+    )
+    return [name for [name] in rows]
+
+
+@pytest.mark.parametrize("role", [WEB, POSTPROCESS, RELAY, WORKER])
+def test_no_process_can_do_ddl(roles: RoleDatabase, role: str) -> None:
+    partition = partitions_of(roles)[0]
+    for statement in (
+        "CREATE TABLE more (id int)",
+        "CREATE TEMPORARY TABLE more (id int)",
+        "CREATE SCHEMA more",
+        "ALTER TABLE outbox_message ADD COLUMN more int",
+        "ALTER TABLE outbox_message DISABLE TRIGGER ALL",
+        "DROP TABLE outbox_message",
+        f"DROP TABLE {partition}",
+        f"ALTER TABLE outbox_history DETACH PARTITION {partition}",
+        "CREATE TABLE more PARTITION OF outbox_history FOR VALUES FROM ('2001-01-01') TO (now())",
+        "TRUNCATE outbox_message",
+        "TRUNCATE outbox_history",
+        "DROP INDEX outbox_history_id",
+        "SET ROLE pillarbox_owner",
+    ):
+        with pytest.raises(errors.InsufficientPrivilege):
+            roles.run(role, statement)
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        (WEB, "UPDATE outbox_message SET state = 'dead'"),
+        (WEB, "DELETE FROM outbox_message"),
+        (WEB, "DELETE FROM app_delivery"),
+        (RELAY, "UPDATE outbox_message SET payload = '{}'"),
+        (RELAY, "DELETE FROM outbox_message"),
+        (RELAY, "SELECT FROM app_post"),
+        (RELAY, "SELECT FROM outbox_history"),
+        (POSTPROCESS, "DELETE FROM outbox_message"),
+        (POSTPROCESS, "SELECT FROM auth_user"),
+        (WORKER, "UPDATE app_post SET title = ''"),
+        (WORKER, "DELETE FROM outbox_history"),
+        (WORKER, "SELECT FROM app_delivery"),
+    ],
+)
+def test_no_process_can_touch_what_is_not_its_work(
+    roles: RoleDatabase, role: str, statement: str
+) -> None:
+    with pytest.raises(errors.InsufficientPrivilege):
+        roles.run(role, statement)
+
+
+def test_the_file_can_be_applied_again_and_again(roles: RoleDatabase) -> None:
+    query = (
+        "SELECT grantee, table_name, column_name, privilege_type"
+        " FROM information_schema.column_privileges WHERE grantee LIKE 'pillarbox_%%'"
+        " AND grantee <> %s ORDER BY 1, 2, 3, 4"
+    )
+    before = roles.run(OWNER, query, OWNER)
+    assert before
+    apply_roles(roles.name)
+    assert roles.run(OWNER, query, OWNER) == before
+
+
+def test_a_right_that_the_file_does_not_grant_is_taken_away(roles: RoleDatabase) -> None:
+    roles.run(OWNER, "GRANT DELETE ON outbox_message TO pillarbox_relay")
+    apply_roles(roles.name)
+    with pytest.raises(errors.InsufficientPrivilege):
+        roles.run(RELAY, "DELETE FROM outbox_message")
+
+
+def test_maintain_is_the_owners_and_says_so_to_others(roles: RoleDatabase) -> None:
+    last = max(name for name in partitions_of(roles) if name != "outbox_history_default")
+    roles.run(OWNER, f"DROP TABLE {last}")
+    refused = roles.manage(RELAY, "outbox", "maintain")
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert "owner" in refused.stderr
+    assert last not in partitions_of(roles)
+
+    assert f"created: {last}" in roles.expect(OWNER, "outbox", "maintain")
+    assert last in partitions_of(roles)
+
+    # Where there is nothing to make, what it would delete refuses it all the same.
+    refused = roles.manage(RELAY, "outbox", "maintain")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+
+
+def test_post_processor_and_relay_do_their_work(roles: RoleDatabase, tmp_path: Path) -> None:
+    [[pending]] = roles.run(WEB, NEW_MESSAGE, "pending", "pending")
+    roles.expect(POSTPROCESS, "postprocess", "--drain")
+    assert roles.run(WEB, "SELECT id, state, attempts FROM outbox_message") == [
+        (pending, "ready", 0)
+    ]
+    assert roles.run(WEB, "SELECT source_id, title FROM app_post") == [("post-1", "A title")]
+
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    roles.expect(RELAY, "relay", "--drain", CELERY_BROKER_URL=f"filesystem://{folder}")
+    assert roles.run(WEB, "SELECT id, state, attempts FROM outbox_message") == [
+        (pending, "dispatched", 0)
+    ]
+    [sent] = folder.glob("*.msg")
+    assert str(pending) in sent.read_text()
+    roles.run(OWNER, "TRUNCATE outbox_message, app_post CASCADE")
+
+
+@pytest.mark.slow
+def test_each_process_of_the_service_works_under_its_own_role(
+    roles: RoleDatabase, tmp_path: Path
+) -> None:
+    with service_under_roles(roles, tmp_path) as service:
+        first = service.deliver(event(), "msg_1")
+        assert first.status == 202, first
+        path = first.headers["location"]
+        eventually(lambda: service.ask("GET", path).body["state"] == "done", 30)
+        assert service.deliver(event(), "msg_1").body == first.body
+        assert service.deliver(event(tags=["b"]), "msg_1").status == 409
+        changed = service.deliver(event("post.updated", at=1, tags=["b", "c"]))
+        eventually(
+            lambda: service.ask("GET", changed.headers["location"]).body["state"] == "done", 30
+        )
+    tags = "SELECT name FROM app_tag JOIN app_post_tags ON tag_id = app_tag.id ORDER BY 1"
+    assert roles.run(WEB, tags) == [("b",), ("c",)]
+    assert roles.run(WEB, "SELECT attempts, sends FROM outbox_history") == [(0, 1), (0, 1)]
