@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from deploy.devstack.process import Process
 from tests.waiting import eventually
 
 START_SECONDS = 30.0
+ALL = ("web", "postprocess", "relay", "worker")
 
 
 def database_url(alias: str) -> str:
@@ -106,21 +107,26 @@ def send(
 
 
 @contextmanager
-def running(folder: Path, **environment: str) -> Iterator[Service]:
-    """Start web, post-processor, relay and worker, wait until they work, stop them at the end."""
+def running(folder: Path, *, only: Collection[str] = ALL, **environment: str) -> Iterator[Service]:
+    """Start web, post-processor, relay and worker, wait until they work, stop them at the end.
+
+    They use the broker of the tests, or the one of `CELERY_BROKER_URL`. `only` names the processes
+    to start, `web` among them.
+    """
     port = free_port()
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     servers = {
         "DATABASE_URL": database_url("default"),
-        "CELERY_BROKER_URL": os.environ["CELERY_BROKER_URL"],
+        "CELERY_BROKER_URL": environment.get("CELERY_BROKER_URL", os.environ["CELERY_BROKER_URL"]),
     }
     if "replica" in connections:
         servers["DATABASE_REPLICA_URL"] = database_url("replica")
     own = {"WEBHOOK_SECRETS": secret, "DJANGO_SECRET_KEY": secrets.token_urlsafe(50)}
     given = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings.base", **environment}
     env = application.environment(servers, own, given)
-    started = application.processes(port, folder, env)
-    _empty_the_queue()
+    everything = application.processes(port, folder, env)
+    started = [(process, patience) for process, patience in everything if process.name in only]
+    _empty_the_queue(servers["CELERY_BROKER_URL"])
     service = Service(port, secret, {process.name: process for process, _ in started})
     try:
         for process, _ in started:
@@ -134,9 +140,9 @@ def running(folder: Path, **environment: str) -> Iterator[Service]:
             process.stop(patience)
 
 
-def _empty_the_queue() -> None:
+def _empty_the_queue(broker_url: str) -> None:
     """Take away what an earlier run that was cut off has left in the broker."""
-    with celery.current_app.connection_for_write() as connection:
+    with celery.current_app.connection_for_write(broker_url) as connection:
         queue = celery.current_app.amqp.queues["celery"](connection.default_channel)
         queue.declare()
         queue.purge()

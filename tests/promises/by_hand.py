@@ -7,16 +7,18 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from threading import Barrier
 from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
-from app.intake import accept
+from app.ledger import Delivery, record
 from app.models import Post
 from app.payload import parse
 from app.tasks import index_post
+from app.webhook import store as store_post
 from outbox import store
 from outbox.consumer import consume
 from outbox.models import OutboxMessage
@@ -32,7 +34,9 @@ PATIENCE = 30.0
 def take_in(event: dict[str, Any], webhook_id: str | None = None) -> UUID:
     """Accept a delivery as the webhook does once it is verified. Returns the message's id."""
     body = signed_delivery(event).body
-    return accept(parse(body), webhook_id or f"msg_{uuid.uuid4().hex}", body).message_id
+    webhook_id = webhook_id or f"msg_{uuid.uuid4().hex}"
+    delivery = Delivery(webhook_id, datetime.now(UTC), body, parse(body))
+    return record(delivery, store_post).message_id
 
 
 def index(message_id: UUID) -> str:

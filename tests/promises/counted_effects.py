@@ -9,12 +9,14 @@ from django.db import connection
 GATE = 20_260_301
 
 # A row for each run of the task, in its own transaction: run twice the real task leaves the same
-# vector as run once. Then it waits while the test holds the gate.
+# vector as run once. The message is the one whose row this transaction has locked. Then it waits
+# while the test holds the gate.
 EFFECTS = f"""
-CREATE TABLE effect (source_id text NOT NULL);
+CREATE TABLE effect (source_id text NOT NULL, message_id uuid NOT NULL);
 CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO effect VALUES (NEW.source_id);
+    INSERT INTO effect VALUES (NEW.source_id,
+        (SELECT id FROM outbox_message WHERE xmax = pg_current_xact_id()::xid));
     PERFORM pg_advisory_xact_lock_shared({GATE});
     RETURN NULL;
 END $$;

@@ -1,8 +1,7 @@
-"""Tasks, post-processors and the front door at once on the same Posts."""
+"""Tasks and post-processors at once on the same Posts."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
@@ -15,8 +14,8 @@ from django.db import connection
 from app.models import Post
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.prepare import Preparer
-from tests.app.filling import closing, state
-from tests.factories import EPOCH, event
+from tests.app.filling import closing
+from tests.factories import event
 from tests.promises.by_hand import (
     PATIENCE,
     index,
@@ -160,82 +159,3 @@ def test_a_post_that_a_long_task_holds_delays_no_other_and_costs_no_attempt() ->
     assert Post.objects.get(source_id="held").title == "v2"
     assert "v2" in indexed("held")
     assert set(HistoryMessage.objects.values_list("attempts", flat=True)) == {0}
-
-
-POSTS, THREADS = 30, 4
-Sent = tuple[str, str, int]  # webhook-id, event type, timestamp
-
-
-def deliveries_of(source_id: str) -> list[Sent]:
-    """Events of one Post, several of them with equal timestamps."""
-    kinds = ["post.created", *random.choices(["post.updated", "post.deleted"], [3, 1], k=6)]
-    return [
-        (f"{source_id}x{random.randrange(10**9)}x{number}", kind, random.randrange(4))
-        for number, kind in enumerate(kinds)
-    ]
-
-
-def content_of(sent: Sent) -> dict[str, Any]:
-    """What a delivery brings: its own title, one name of its own and some that many share."""
-    webhook_id, kind, at = sent
-    if kind == "post.deleted":
-        return {}
-    own, shared = f"own {webhook_id}", [f"shared {n}" for n in range(at + 2)]
-    return {"title": webhook_id, "body": "", "categories": [own], "tags": [*shared, own]}
-
-
-def model(deliveries: list[Sent]) -> tuple[Any, ...]:
-    """What a Post is after these deliveries, in whatever order they came."""
-    newest = max(deliveries, key=lambda sent: (sent[2], "deleted" in sent[1], sent[0].encode()))
-    content = content_of(newest)
-    at = EPOCH.replace(second=newest[2])
-    return (
-        content.get("title", ""),
-        content.get("body", ""),
-        set(content.get("categories", ())),
-        set(content.get("tags", ())),
-        at,
-        newest[0],
-        None if content else at,
-    )
-
-
-def test_of_shuffled_deliveries_from_many_threads_the_newest_wins_whole() -> None:
-    posts = {f"post{n}": deliveries_of(f"post{n}") for n in range(POSTS)}
-    everything = [(source_id, sent) for source_id, all_sent in posts.items() for sent in all_sent]
-    random.shuffle(everything)
-
-    def send(share: list[tuple[str, Sent]]) -> list[UUID]:
-        return [
-            take_in(event(sent[1], source_id, at=sent[2], **content_of(sent)), sent[0])
-            for source_id, sent in share
-        ]
-
-    def work(share: list[UUID]) -> list[str]:
-        return [index(message_id) for message_id in share]
-
-    def prepare() -> None:
-        preparer = Preparer(batch_size=7)
-        while not all(share.done() for share in coming):
-            make_given_back_due()
-            preparer.step()
-        prepare_all(batch_size=7)
-
-    with sessions(THREADS) as pool:
-        coming = [pool.submit(send, everything[n::2]) for n in range(2)]
-        preparing = [pool.submit(prepare) for _ in range(2)]  # while it is coming in, and after
-        accepted = [message_id for share in coming for message_id in share.result(timeout=PATIENCE)]
-        for prepared in preparing:
-            prepared.result(timeout=PATIENCE)
-        assert {source_id: state(source_id) for source_id in posts} == {
-            source_id: model(all_sent) for source_id, all_sent in posts.items()
-        }
-        assert set(OutboxMessage.objects.values_list("state", "attempts")) == {("ready", 0)}
-        worked = [pool.submit(work, accepted[n::THREADS]) for n in range(THREADS)]
-        outcomes = [word for share in worked for word in share.result(timeout=PATIENCE)]
-
-    assert outcomes == ["done"] * len(everything)
-    for source_id, all_sent in posts.items():
-        title, _, categories, tags, *_ = model(all_sent)
-        found = {part for text in (title, *categories, *tags) for part in text.split()}
-        assert indexed(source_id) == found

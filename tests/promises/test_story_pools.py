@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import celery
@@ -15,12 +12,12 @@ from django.db import transaction
 
 import outbox
 from app.models import Post
-from deploy.devstack.application import REPOSITORY
 from deploy.devstack.process import Process
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.states import State
 from relay.dispatcher import Dispatcher
 from relay.publisher import Publisher
+from tests.celery_worker import celery_worker
 from tests.conftest import Declare
 from tests.factories import event
 from tests.promises import pool_tasks
@@ -56,31 +53,16 @@ def dispatch_all() -> None:
         publisher.close()
 
 
-@contextmanager
-def worker(pool: str, folder: Path) -> Iterator[Process]:
+def worker(pool: str, folder: Path) -> AbstractContextManager[Process]:
     """A worker whose guard makes every forbidden read of the replica fail its task."""
-    own = {
-        "DJANGO_SETTINGS_MODULE": "settings.test",
-        "DATABASE_URL": database_url("default"),
-        "DATABASE_REPLICA_URL": database_url("replica"),
-        "PYTHONUNBUFFERED": "1",
-    }
-    module = (sys.executable, "-m", "celery", "-A", "settings", "worker", "-l", "INFO")
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    what = ("-I", "tests.promises.story_worker", "-Q", f"celery,{pool_tasks.QUEUE}")
-    process = Process(
-        "worker",
-        (*module, *quiet, *what, "-n", f"story-{pool}@%h", "-P", pool, "-c", "2"),
-        log=folder / "worker.log",
-        pid_file=folder / "worker.pid",
-        env={**os.environ, **own},
-        cwd=REPOSITORY,
+    return celery_worker(
+        folder,
+        module="tests.promises.story_worker",
+        queues=f"celery,{pool_tasks.QUEUE}",
+        pool=pool,
+        concurrency=2,
+        DATABASE_REPLICA_URL=database_url("replica"),
     )
-    process.start()
-    try:
-        yield process
-    finally:
-        process.stop(15)
 
 
 @pytest.mark.parametrize(
