@@ -7,10 +7,10 @@ STACK_DIR ?= var
 export STACK_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check fix lock lock-check wheel clean
+.PHONY: help run test test-all test-units bench-recovery check fix lock lock-check wheel clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: $(VENV)/run.installed ## set up and start everything, send a sample delivery, serve until Ctrl-C
 	@exec $(PY) -m deploy.devstack run
@@ -20,6 +20,17 @@ test: $(VENV)/dev.installed ## run the tests against servers of their own
 
 test-all: $(VENV)/dev.installed ## the same with the long ones
 	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest $(ARGS)
+
+bench-recovery: $(VENV)/dev.installed ## kill each process at work, print the seconds until what it held is done
+	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/bench" -- $(PY) -m benchmarks.recovery $(ARGS)
+
+# The check comes before everything else: another user must not even touch the environment.
+test-units: ## run the units under a systemd of its own (as root)
+	@[ "$$(id -u)" = 0 ] || { echo "make test-units starts a systemd: run it as root"; exit 2; }
+	@unshare --mount --pid --fork --mount-proc --cgroup --uts --ipc true || \
+	  { echo "make test-units needs the right to make namespaces (CAP_SYS_ADMIN)"; exit 2; }
+	@$(MAKE) --no-print-directory $(VENV)/dev.installed
+	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest tests/systemd $(ARGS)
 
 # What production demands, made up: the checks connect to nothing.
 CHECK_ENV = env DJANGO_SETTINGS_MODULE=settings.production \
@@ -33,6 +44,7 @@ check: $(VENV)/dev.installed ## format, lint, types, import contracts, migration
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	$(PY) -c 'from importlinter.cli import lint_imports_command as run; run()'
+	$(PY) -m deploy.compose_check
 	$(CHECK_ENV) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING
 

@@ -88,6 +88,30 @@ def running(tmp_path: Path, database: dict[str, str]) -> Iterator[Running]:
         child.wait()
 
 
+def expect_readable(stack_dir: Path) -> None:
+    """The commands of the page on reading, typed at this stack, show its sample."""
+    page = (application.REPOSITORY / "docs" / "reading.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) > 2
+    # curl alone would call a refusal a success.
+    script = 'set -eu\ncurl() { command curl --fail-with-body -sS -m 20 "$@"; }\n'
+
+    def shown() -> str:
+        done = subprocess.run(
+            ["bash", "-c", script + "".join(blocks)],
+            env={**os.environ, "STACK_DIR": str(stack_dir)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        return done.stdout
+
+    answer = eventually(lambda: said if "title" in (said := shown()) else "", 20)
+    assert "Data-Age: " in answer
+
+
 @pytest.mark.timeout(150)
 def test_it_shows_a_journey_serves_restarts_what_dies_and_stops_clean(running: Running) -> None:
     said = running.said()
@@ -101,6 +125,7 @@ def test_it_shows_a_journey_serves_restarts_what_dies_and_stops_clean(running: R
     assert tuple(values) == stack_env.NAMES
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert values["BASE_URL"] in said
+    expect_readable(running.stack_dir)
 
     pids = {name: running.pid(name) for name in PROCESSES}
     os.kill(pids["relay"], signal.SIGKILL)
