@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -27,7 +26,6 @@ from outbox import registry, soft_limit, store
 from outbox.backoff import is_wait
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost, Permanent
-from outbox.gate import BY_ITSELF, Gate
 from outbox.hooks import Hooks
 from outbox.message import Taken
 from outbox.routers import primary
@@ -46,8 +44,6 @@ LOCK_TIMEOUT = "2s"
 LEASE_MARGIN_SECONDS = 10
 """What the lease of a task without a transaction has beyond the task's time limit."""
 
-_gate = Gate()
-
 
 def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     """Run the task of a message once, and return the word for what became of it.
@@ -60,18 +56,18 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     _drop_lost_connections()
     # A worker reads the primary anyway; a web request that runs a task, in a test say, might not.
     with primary(), soft_limit.deferred():
-        outcome = _gate.run(partial(_consume, task, message_id, again))
+        outcome = _consume(task, message_id, again=again)
     logger.info("outbox.task %s %s %s", outcome, task.name, message_id)
     return outcome
 
 
-def _consume(task: Task[Any], message_id: UUID, again: bool, among: bool) -> str:
+def _consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     if task.atomic:
-        refusal = _begin(task, message_id, None, among=among) if again else None
+        refusal = _begin(task, message_id, None) if again else None
         return refusal if isinstance(refusal, str) else _run_atomic(task, message_id, again)
     token = uuid.uuid4()
     lease = (task.time_limit or 0) + LEASE_MARGIN_SECONDS
-    begun = _begin(task, message_id, token, lease=lease, among=again and among)
+    begun = _begin(task, message_id, token, lease=lease)
     return begun if isinstance(begun, str) else _run_leased(task, begun, token)
 
 
@@ -102,32 +98,34 @@ def _take(task: Task[Any], message_id: UUID) -> Taken | str:
 
 
 def _begin(
-    task: Task[Any],
-    message_id: UUID,
-    token: UUID | None,
-    *,
-    lease: float | None = None,
-    among: bool,
+    task: Task[Any], message_id: UUID, token: UUID | None, *, lease: float | None = None
 ) -> Taken | str:
     """Count the try, with a lease if there is a token, and commit it before the body runs.
 
-    `among` others, a message whose last try that counted left no word is not begun.
+    A message whose last try left no word is not begun but put off, as after any failure: brokers
+    hand it out again as soon as its worker is back, and beside the same neighbours each time it
+    would use up their tries with its own.
     """
     seconds = lease if lease is not None else outbox_settings().redispatch_seconds
     with _taken(task, message_id) as taken:
         if isinstance(taken, str):
             return taken
         limit = registry.max_attempts(taken.message.event_type)
+        if taken.wordless:
+            return _put_off(taken.message, None, limit)
         attempts = store.begin_try(taken.message, token=token, seconds=seconds)
         if attempts <= limit:
-            if among and taken.wordless and attempts >= min(2, limit):
-                transaction.set_rollback(True, using=outbox_settings().database)
-                return BY_ITSELF
             return replace(taken, message=replace(taken.message, attempts=attempts))
-        store.fail_try(
-            taken.message, store.NO_WORD, counted=True, token=token, delay=0, limit=limit
-        )
-        return "dead"
+        return _put_off(taken.message, token, limit)
+
+
+def _put_off(message: Message, token: UUID | None, limit: int) -> str:
+    """Write down that the try before ended without a word; for good, if it was the last one."""
+    delay = registry.delay_seconds(message)
+    state = store.fail_try(
+        message, store.NO_WORD, counted=True, token=token, delay=delay, limit=limit
+    )
+    return "dead" if state is State.DEAD else "put_off"
 
 
 def _run_atomic(task: Task[Any], message_id: UUID, counted: bool) -> str:

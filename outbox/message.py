@@ -55,6 +55,6 @@ class Taken:
     running: bool
     """Another worker runs it without a transaction, under a lease of its own."""
     wordless: bool
-    """The try before this one, if there was one, ended without a word."""
+    """A try was begun and counted, and has ended without a word: its process died, most likely."""
     at: datetime
     """The database's clock when the row was locked."""

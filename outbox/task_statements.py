@@ -8,25 +8,26 @@ from outbox.statements import COLUMNS
 # waits for it, but not for another worker's whole run.
 # `stale`: a retry waits, and this is an old copy that the broker still had.
 # `running`: a worker runs it without a transaction, under a lease of its own.
-# `wordless`: the try before, if there was one, wrote no error.
+# `wordless`: a try was begun and counted, and neither its end nor a later sending is written. One
+# with a lease of its own is not: there the lease keeps copies away for a while.
 LOCK = f"""
 SET LOCAL lock_timeout TO %(patience)s;
 SELECT {COLUMNS}, payload, state,
        state = 'ready' AND lease_token IS NULL AND due_at > clock_timestamp() AS stale,
        started_at IS NOT NULL AND due_at > clock_timestamp() AS running,
-       last_error = '' AS wordless,
+       state = 'dispatched' AND suspect AND attempts > 0 AND lease_token IS NULL AS wordless,
        clock_timestamp()
 FROM outbox_message WHERE id = %(id)s FOR UPDATE
 """
 
 # A try that a worker began. While the relay's claim is still on the row, that claim has counted
-# this try already; the worker takes the row over, so that the relay's late mark loses. The error
-# of the try before goes, so that one that ends without a word is known by having none.
+# this try already; the worker takes the row over, so that the relay's late mark loses. It is a
+# suspect until its end is written.
 BEGIN_TRY = """
 UPDATE outbox_message
 SET state = 'dispatched', dispatched_at = coalesce(dispatched_at, clock_timestamp()),
     attempts = attempts + (lease_token IS NULL OR started_at IS NOT NULL)::int,
-    lease_token = %(token)s::uuid, suspect = %(token)s::uuid IS NOT NULL, last_error = '',
+    lease_token = %(token)s::uuid, suspect = true,
     started_at = CASE WHEN %(token)s::uuid IS NOT NULL THEN clock_timestamp() END,
     due_at = clock_timestamp() + make_interval(secs => %(seconds)s)
 WHERE id = %(id)s AND state IN ('ready', 'dispatched')

@@ -1,7 +1,8 @@
 """Helpers for the tests of a project that uses the outbox.
 
 They need no broker and no other process, and work in the transaction of Django's `TestCase` or of
-pytest-django's `db`.
+pytest-django's `db`. `OutboxTestMixin` has them as methods; with pytest there are fixtures, see
+`outbox.pytest_plugin`.
 """
 
 from __future__ import annotations
@@ -34,20 +35,40 @@ WHERE state <> 'dead'
 """
 
 
+def enqueued(task: Task[Any] | None = None, /, **payload: Any) -> list[Message]:
+    """The messages that wait, oldest first: for `task`, with at least these keyword arguments.
+
+    Without a task those of all tasks. The dead and the done wait for nothing. Raises TypeError for
+    arguments that the task does not take, which no message could have.
+    """
+    if task is not None:
+        _check_names(task, payload)
+    wanted = json.loads(to_json("the test", payload))
+    return [
+        message
+        for message, _ in _owed()
+        if (task is None or message.task == task.name) and wanted.items() <= message.payload.items()
+    ]
+
+
 def assert_enqueued(task: Task[Any], /, **payload: Any) -> Message:
     """Return the oldest message that waits for `task` with at least these keyword arguments.
 
     Raises AssertionError, listing what is in the outbox instead; a dead message waits for nothing.
     """
-    wanted = json.loads(to_json(task.name, payload))
-    live = _live()
-    for message, state in live:
-        found = {name: value for name, value in message.payload.items() if name in wanted}
-        if message.task == task.name and state is not State.DEAD and found == wanted:
-            return message
-    raise AssertionError(
-        f"{_call(task.name, wanted)} is not enqueued. In the outbox:{_listed(live)}"
-    )
+    found = enqueued(task, **payload)
+    if not found:
+        call = _call(task.name, payload)
+        raise AssertionError(f"{call} is not enqueued. In the outbox:{_listed(_live())}")
+    return found[0]
+
+
+def assert_not_enqueued(task: Task[Any], /, **payload: Any) -> None:
+    """Raise AssertionError, listing them, if messages wait for `task` with these arguments."""
+    found = {message.id for message in enqueued(task, **payload)}
+    if found:
+        listed = _listed([each for each in _owed() if each[0].id in found])
+        raise AssertionError(f"{_call(task.name, payload)} is enqueued:{listed}")
 
 
 def drain() -> int:
@@ -78,6 +99,22 @@ def drain() -> int:
     return done
 
 
+class OutboxTestMixin:
+    """The helpers as methods, for Django's `TestCase` or `TransactionTestCase`."""
+
+    def assertEnqueued(self, task: Task[Any], /, **payload: Any) -> Message:  # noqa: N802 - unittest's style
+        """See `assert_enqueued`."""
+        return assert_enqueued(task, **payload)
+
+    def assertNotEnqueued(self, task: Task[Any], /, **payload: Any) -> None:  # noqa: N802 - unittest's style
+        """See `assert_not_enqueued`."""
+        assert_not_enqueued(task, **payload)
+
+    def drain(self) -> int:
+        """See `outbox.testing.drain`."""
+        return drain()
+
+
 class _RaisingPreparer(Preparer):
     """The post-processor's work, whose first failure is raised once the whole step is written."""
 
@@ -91,6 +128,13 @@ class _RaisingPreparer(Preparer):
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
+
+
+def _check_names(task: Task[Any], payload: dict[str, Any]) -> None:
+    try:
+        task.parameters.bind_partial(**payload)
+    except TypeError as error:
+        raise TypeError(f"{task.name}: {error}.") from None
 
 
 def _live() -> list[tuple[Message, State]]:

@@ -115,7 +115,7 @@ def test_a_try_that_begins_pushes_the_next_sending_away() -> None:
     message = sent()
     assert store.begin_try(taken(message), token=None, seconds=300) == 1
     row = row_of(message)
-    assert (row.state, row.sends, row.suspect) == (State.DISPATCHED, 1, False)
+    assert (row.state, row.sends, row.suspect) == (State.DISPATCHED, 1, True)
     assert (row.due_at - row.received_at).total_seconds() == pytest.approx(300, abs=5)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from outbox import registry, store
+import outbox
+from outbox import store
 from outbox.consumer import consume
 from outbox.declaration import Task
 from outbox.models import HistoryMessage
+from outbox.registry import AllowedTasks
 from outbox.states import State
 from tests.conftest import Declare
 from tests.outbox import mortal
@@ -75,28 +77,57 @@ def test_a_later_delivery_that_fails_is_counted_once(
     assert (row(message).attempts, row(message).state) == (1, State.READY)
 
 
-@pytest.mark.parametrize("event_type", ["mortal.body", "mortal.leased"])
 @committed
-def test_a_message_that_kills_its_process_each_time_ends_dead(
-    declare: Declare, event_type: str
+def test_a_message_that_kills_its_process_is_put_off_each_time_and_ends_dead(
+    declare: Declare,
 ) -> None:
-    mortal.declare_all(declare)
-    task = registry.get(event_type)
+    task, _, _ = mortal.declare_all(declare)
     message = sent(task)
-    counted = []
-    # The first delivery of a task in a transaction is not counted: it saves a commit.
-    for sends in range(1, 3 if not task.atomic else 4):
-        arguments = (event_type, str(message.id), str(sends))
-        assert mortal.run(database_url("default"), "consume", *arguments) == mortal.DIED
-        counted.append(row(message).attempts)
-        assert row(message).state == State.DISPATCHED
-        wait_over(message)
-    assert counted == ([0, 1, 2] if task.atomic else [1, 2])
+    # A first delivery is not counted: it saves a commit.
+    assert deliver(message, again=False) == mortal.DIED
+    assert (row(message).state, row(message).attempts) == (State.DISPATCHED, 0)
+    for attempts in range(1, mortal.MAX_ATTEMPTS + 1):
+        assert deliver(message) == mortal.DIED
+        assert (row(message).state, row(message).attempts) == (State.DISPATCHED, attempts)
 
-    assert mortal.run(database_url("default"), "consume", event_type, str(message.id), "9") == 0
+        assert deliver(message) == 0, "it was not run"
+        last = attempts == mortal.MAX_ATTEMPTS
+        assert row(message).state == (State.DEAD if last else State.READY)
+        assert (row(message).attempts, row(message).last_error) == (attempts, store.NO_WORD)
+        assert (row(message).lease_token, row(message).suspect) == (None, False)
 
-    assert row(message).state == State.DEAD
-    assert row(message).last_error == store.NO_WORD
+
+@committed
+def test_a_message_with_a_lease_that_kills_its_process_each_time_ends_dead(
+    declare: Declare,
+) -> None:
+    _, task, _ = mortal.declare_all(declare)
+    message = sent(task)
+    for attempts in range(1, mortal.MAX_ATTEMPTS + 1):
+        assert deliver(message) == mortal.DIED
+        assert (row(message).state, row(message).attempts) == (State.DISPATCHED, attempts)
+
+    assert deliver(message) == 0, "it was not run"
+    assert (row(message).state, row(message).last_error) == (State.DEAD, store.NO_WORD)
+
+
+def deliver(message: outbox.Message, *, again: bool = True) -> int:
+    """Hand it to a process of its own, once its lease or its wait is over: the exit code."""
+    wait_over(message)
+    arguments = (message.event_type, str(message.id), "2" if again else "1")
+    return mortal.run(database_url("default"), "consume", *arguments)
+
+
+@committed
+def test_what_was_sent_again_after_a_try_without_a_word_is_run(task: Task[Any], body: Body) -> None:
+    message = sent(task)
+    assert store.begin_try(message, token=None, seconds=60) == 1
+    wait_over(message)
+    [claimed] = store.claim_unsent_suspect([task.queue], AllowedTasks((task.name,), ()))
+    store.mark_dispatched([claimed])
+
+    assert consume(task, message.id, again=True) == "done"
+    assert HistoryMessage.objects.get().attempts == 1
 
 
 def test_a_copy_is_refused_while_a_killed_workers_lease_lasts(leased: Task[Any]) -> None:
