@@ -41,7 +41,7 @@ class Task(Generic[P]):
         self.event_types = event_types
         self.name = name
         self.bind = bind
-        self.queue: str = options.get("queue", "celery")
+        self.own_queue: str | None = options.get("queue")
         self.priority: int | None = options.get("priority")
         self.max_attempts: int | None = options.get("max_attempts")
         self.backoff: Callable[[int], float] | None = options.get("backoff")
@@ -69,6 +69,12 @@ class Task(Generic[P]):
     def celery_task(self) -> Any:
         """What Celery has under this name: the first argument of a bound body."""
         return celery.current_app.tasks[self.name]
+
+    @property
+    def queue(self) -> str:
+        """Celery's queue: the task's own, or else the application's default one."""
+        # Not known at the declaration: the application reads its settings later.
+        return self.own_queue or str(celery.current_app.conf.task_default_queue)
 
     @property
     def is_plain(self) -> bool:

@@ -20,12 +20,25 @@ DAYS_AHEAD = 7
 # Attaching and dropping lock the history for a moment: behind a long reader they would make every
 # finishing task wait. They wait for no longer than this, and are tried again the next time.
 LOCK_TIMEOUT = "100ms"
+# Attaching reads the default partition under its lock, 0.3 s for a million rows, and who asks for a
+# message by its id waits so long. As long as a task waits for a lock, so that none fails by it.
+STATEMENT_TIMEOUT = "2s"
 PRUNE_BATCH = 5000
 
 _PARTITIONS = """
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'outbox_history'::regclass AND c.relname ~ '^outbox_history_p[0-9]{8}$'
 ORDER BY c.relname
+"""
+
+_TIMEOUTS = """
+SELECT set_config('lock_timeout', %(lock)s, true),
+       set_config('statement_timeout', %(statement)s, true)
+"""
+
+# By its index, and without the lock that an attempt would take.
+_IN_DEFAULT = """
+SELECT 1 FROM outbox_history_default WHERE done_at >= %(start)s AND done_at < %(end)s LIMIT 1
 """
 
 _PRUNE_DEFAULT = """
@@ -43,7 +56,7 @@ class Maintained:
     dropped: list[str] = field(default_factory=list)
     pruned: int = 0
     postponed: list[str] = field(default_factory=list)
-    """A lock was not to be had in time; the next run tries again."""
+    """A lock was not to be had in time, or was held for too long; the next run tries again."""
     blocked: list[str] = field(default_factory=list)
     """Days whose rows are in the default partition already: they stay there, pruned by age."""
 
@@ -59,7 +72,11 @@ def maintain() -> Maintained:
     result = Maintained()
     for offset in range(DAYS_AHEAD + 1):
         day = today + timedelta(days=offset)
-        if name_of(day) not in present:
+        if name_of(day) in present:
+            continue
+        if run(_IN_DEFAULT, **_bounds(day)):
+            result.blocked.append(name_of(day))
+        else:
             _try(result, result.created, name_of(day), partial(_create, day))
     for name in sorted(present):
         if day_of(name) < oldest_kept:
@@ -86,9 +103,12 @@ def _create(day: date) -> None:
     run(
         f'ALTER TABLE outbox_history ATTACH PARTITION "{name}" '
         "FOR VALUES FROM (%(start)s) TO (%(end)s)",
-        start=f"{day} 00:00:00+00",
-        end=f"{day + timedelta(days=1)} 00:00:00+00",
+        **_bounds(day),
     )
+
+
+def _bounds(day: date) -> dict[str, str]:
+    return {"start": f"{day} 00:00:00+00", "end": f"{day + timedelta(days=1)} 00:00:00+00"}
 
 
 def _drop(name: str) -> None:
@@ -99,11 +119,11 @@ def _try(result: Maintained, done: list[str], name: str, act: Callable[[], objec
     alias = outbox_settings().database
     try:
         with transaction.atomic(using=alias, durable=True):
-            run("SELECT set_config('lock_timeout', %(limit)s, true)", limit=LOCK_TIMEOUT)
+            run(_TIMEOUTS, lock=LOCK_TIMEOUT, statement=STATEMENT_TIMEOUT)
             act()
     except Error as error:
         code = getattr(error.__cause__, "pgcode", None)
-        if code == errorcodes.LOCK_NOT_AVAILABLE:
+        if code in {errorcodes.LOCK_NOT_AVAILABLE, errorcodes.QUERY_CANCELED}:
             result.postponed.append(name)
         elif code == errorcodes.CHECK_VIOLATION:
             result.blocked.append(name)

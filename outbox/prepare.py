@@ -13,6 +13,7 @@ from psycopg2 import errorcodes
 from outbox import backlog, registry, store
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost, Permanent
+from outbox.last_error import NO_WORD
 from outbox.refunds import Refunds
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ class Preparer:
         limit = registry.max_attempts(message.event_type)
         if not message.suspect or message.attempts <= limit:
             return False
-        self._write_failure(message, store.NO_WORD, limit)
+        self._write_failure(message, NO_WORD, limit)
         return True
 
     def _fail(self, message: Message, error: Exception) -> None:

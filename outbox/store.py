@@ -17,6 +17,7 @@ from django.db import connections, transaction
 from outbox import notifier, statements, task_statements
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost
+from outbox.last_error import storable
 from outbox.message import Message, Taken
 from outbox.states import State
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 PENDING_CHANNEL = "outbox_pending"
 READY_CHANNEL = "outbox_ready"
-NO_WORD = "every try ended without a word: the process that took it died, or lost its database"
-"""The error of a message whose tries are used up, none of which left one."""
 
 
 def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -167,7 +166,7 @@ def fail(message: Message, error: str, *, delay: float, max_attempts: int) -> St
         statements.FAIL,
         id=message.id,
         token=message.lease_token,
-        error=printable(error),
+        error=storable(error),
         delay=delay,
         max_attempts=max_attempts,
     )
@@ -196,6 +195,14 @@ def begin_try(message: Message, *, token: UUID | None, seconds: float) -> int:
     return int(_single(rows, message)[0])
 
 
+def give_back(message: Message, *, counted: bool) -> bool:
+    """Undo a try that was lost with its connection, if the row is still as `message` has it."""
+    seen: dict[str, Any] = {"id": message.id, "token": message.lease_token}
+    seen |= {"attempts": message.attempts, "sends": message.sends}
+    again_in = outbox_settings().redispatch_seconds
+    return bool(run(task_statements.GIVE_BACK, **seen, counted=counted, redispatch=again_in))
+
+
 def fail_try(
     message: Message, error: str, *, counted: bool, token: UUID | None, delay: float, limit: int
 ) -> State:
@@ -208,7 +215,7 @@ def fail_try(
         task_statements.FAIL_TRY,
         id=message.id,
         token=token,
-        error=printable(error),
+        error=storable(error),
         counted=counted,
         delay=delay,
         max_attempts=limit,
@@ -236,9 +243,3 @@ def _single(rows: list[tuple[Any, ...]], message: Message) -> tuple[Any, ...]:
     if not rows:
         raise LeaseLost(f"message {message.id} was taken by another process meanwhile")
     return rows[0]
-
-
-def printable(error: str) -> str:
-    """The error as PostgreSQL can store it: no NUL, no surrogate, never empty, its last 4,000."""
-    text = error.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
-    return text[-4000:] or "failed without a message"

@@ -35,6 +35,23 @@ def tasks_are_celerys(**_: Any) -> list[CheckMessage]:
 
 
 @register()
+def celery_is_loaded(**_: Any) -> list[CheckMessage]:
+    """The project's Celery application has been made."""
+    # Without `set_as_current` it is the one that Celery makes where it finds none.
+    app: Any = celery.current_app
+    if app.set_as_current:
+        return []
+    return [
+        checks.Warning(
+            "No Celery application is loaded: the relay would send to Celery's default broker.",
+            hint="Import yours in the project's __init__.py, as Celery's documentation has it: "
+            "from .celery import app",
+            id="outbox.W005",
+        )
+    ]
+
+
+@register()
 def something_can_be_sent(**_: Any) -> list[CheckMessage]:
     """There is a task, or a prefix of tasks that live elsewhere."""
     if registry.tasks() or outbox_settings().tasks:

@@ -16,7 +16,7 @@ class Options(TypedDict, total=False):
     """The options of `@outbox.task`; seconds and counts as in the comments."""
 
     name: str  # of the Celery task; by default module and function
-    queue: str  # Celery's queue, "celery" by default
+    queue: str  # Celery's queue; task_default_queue by default
     priority: int  # 0 to 9, as AMQP and Celery have it; the queue must have x-max-priority
     max_attempts: int | None  # tries of one step, the first included; None: OUTBOX's
     backoff: Callable[[int], float]  # tries so far -> seconds; outbox.Backoff() by default

@@ -34,6 +34,25 @@ WHERE id = %(id)s AND state IN ('ready', 'dispatched')
 RETURNING attempts
 """
 
+# A try that was lost with its connection. The session may be dying still, or have committed after
+# all; then there is no such row to be had. A claim of the relay's that is still on it is marked in
+# the relay's stead, whose own mark passed over the locked row.
+GIVE_BACK = """
+WITH mine AS MATERIALIZED (
+    SELECT id FROM outbox_message
+    WHERE id = %(id)s AND state IN ('ready', 'dispatched')
+      AND lease_token IS NOT DISTINCT FROM %(token)s::uuid
+      AND attempts = %(attempts)s AND sends = %(sends)s
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE outbox_message
+SET state = 'dispatched', dispatched_at = coalesce(dispatched_at, clock_timestamp()),
+    attempts = attempts - %(counted)s::int, lease_token = NULL, suspect = false,
+    started_at = NULL, due_at = clock_timestamp() + make_interval(secs => %(redispatch)s)
+WHERE id = ANY (ARRAY(SELECT id FROM mine))
+RETURNING id
+"""
+
 # `counted`: BEGIN_TRY has counted this try. If not, the relay's claim has, while it lasts.
 FAIL_TRY = """
 UPDATE outbox_message

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from outbox import backlog, registry, store, systemd
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost
+from outbox.last_error import NO_WORD
 from outbox.refunds import Refunds
 from relay.window import Window
 
@@ -126,7 +127,7 @@ class Dispatcher:
         limit = registry.max_attempts(message.event_type)
         if message.attempts <= limit:
             return False
-        self._fail(message, store.NO_WORD)
+        self._fail(message, NO_WORD)
         return True
 
     def _fail(self, message: Message, reason: str) -> None:

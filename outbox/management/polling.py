@@ -79,6 +79,8 @@ class PollingCommand(BaseCommand):
         interval = options["poll_interval"]
         poller = Poller(name, step, interval=interval, channel=channel, on_stop=on_stop, stop=stop)
         if not options["drain"]:
+            self.stdout.write(f"{name} waits for work; Ctrl-C or SIGTERM ends it.")
+            self.stdout.flush()  # or a log would get it when the process ends
             poller.run()
         elif not poller.drain(unfinished, PATIENCE_SECONDS):
             raise CommandError(

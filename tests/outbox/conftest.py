@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -156,27 +154,6 @@ def outage(maintenance: Sql) -> Iterator[Outage]:
     outage = Outage(maintenance, connection.settings_dict["NAME"])
     yield outage
     outage.end()
-
-
-@pytest.fixture
-def supervisor(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Callable[[], list[str]]]:
-    """Stands for systemd: gives what it was told so far."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        receiver.setblocking(False)
-        receiver.bind(str(tmp_path / "notify"))
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        told: list[str] = []
-
-        def read() -> list[str]:
-            while True:
-                try:
-                    told.extend(receiver.recv(1000).decode().splitlines())
-                except BlockingIOError:
-                    return told
-
-        yield read
 
 
 def replay_everything() -> None:

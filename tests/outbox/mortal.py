@@ -63,10 +63,11 @@ def main(step: str, *arguments: str) -> None:
     import django
 
     django.setup()
-    from outbox import consumer, registry
+    from outbox import consumer, registry, taking
     from outbox.prepare import Preparer
 
     declare_all(outbox.task)
+    taking.GRACE_SECONDS = 0.05  # here whoever began a try is dead
     if step == "consume":
         event_type, message_id, sends = arguments
         consumer.consume(registry.get(event_type), UUID(message_id), again=int(sends) > 1)

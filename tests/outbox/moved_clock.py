@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from django.db import connection
+from tests.sql import query
 
 SCHEMA = """
 CREATE SCHEMA moved;
@@ -23,28 +22,22 @@ CREATE FUNCTION moved.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sq
 """
 
 
-def run(sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values or None)
-        return cursor.fetchall() if cursor.description else []
-
-
 @contextmanager
 def movable_clock() -> Iterator[None]:
     """Let `set_clock` move the clock of this thread's session until the block ends."""
-    run(SCHEMA)
-    run("SET search_path TO public, moved, pg_catalog")
+    query(SCHEMA)
+    query("SET search_path TO public, moved, pg_catalog")
     try:
         yield
     finally:
-        run("RESET search_path")
-        run("SELECT set_config('test.ahead', '', false)")
-        run("DROP SCHEMA moved CASCADE")
+        query("RESET search_path")
+        query("SELECT set_config('test.ahead', '', false)")
+        query("DROP SCHEMA moved CASCADE")
 
 
 def set_clock(moment: str) -> None:
     """Make it the moment given, "2030-05-01 23:59:59+00"; it goes on from there."""
-    run(
+    query(
         "SELECT set_config('test.ahead',"
         " (%s::timestamptz - pg_catalog.clock_timestamp())::text, false)",
         moment,

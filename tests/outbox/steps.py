@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from outbox.poller import Poller
 
@@ -36,12 +35,6 @@ def run(steps: Steps, interval: float = LONG, **options: Any) -> Poller:
     steps.poller = poller
     poller.run()
     return poller
-
-
-def query(statement: str) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-        return cursor.fetchall()
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:

@@ -22,7 +22,8 @@ from outbox.partitions import maintain, name_of
 from outbox.states import State
 from tests.conftest import Declare
 from tests.message_factory import HistoryFactory, MessageFactory, as_message
-from tests.outbox.moved_clock import movable_clock, run, set_clock
+from tests.outbox.moved_clock import movable_clock, set_clock
+from tests.sql import query
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60)]
 
@@ -30,7 +31,7 @@ KEPT_DAYS = 14
 
 
 def today() -> date:
-    day: date = run("SELECT (now() AT TIME ZONE 'UTC')::date")[0][0]
+    day: date = query("SELECT (now() AT TIME ZONE 'UTC')::date")[0][0]
     return day
 
 
@@ -39,20 +40,18 @@ def day_at(offset: int) -> date:
 
 
 def partitions_now() -> set[str]:
-    rows = run(
-        "SELECT inhrelid::regclass::text FROM pg_inherits"
-        " WHERE inhparent = 'outbox_history'::regclass"
-    )
+    ours = "inhparent = 'outbox_history'::regclass"
+    rows = query(f"SELECT inhrelid::regclass::text FROM pg_inherits WHERE {ours}")
     return {name for [name] in rows}
 
 
 def home_of(message_id: uuid.UUID) -> str:
-    rows = run("SELECT tableoid::regclass::text FROM outbox_history WHERE id = %s", message_id)
+    rows = query("SELECT tableoid::regclass::text FROM outbox_history WHERE id = %s", message_id)
     return str(rows[0][0])
 
 
 def add_partition(day: date) -> None:
-    run(
+    query(
         f"CREATE TABLE {name_of(day)} PARTITION OF outbox_history"
         f" FOR VALUES FROM ('{day} 00:00Z') TO ('{day + timedelta(days=1)} 00:00Z')"
     )
@@ -73,10 +72,10 @@ def _healthy(transactional_db: None) -> Iterator[None]:
     """The days from today on have their partitions, before and after."""
     maintain()
     yield
-    run("DELETE FROM outbox_history")
+    query("DELETE FROM outbox_history")
     for name in partitions_now() - {name_of(day_at(offset)) for offset in range(8)}:
         if name != "outbox_history_default":
-            run(f"DROP TABLE {name}")
+            query(f"DROP TABLE {name}")
     maintain()
 
 
@@ -105,11 +104,11 @@ def test_the_retention_is_the_same_in_every_time_zone(zone: str) -> None:
     first = datetime.combine(day_at(-KEPT_DAYS), datetime.min.time(), UTC)
     kept = HistoryFactory(done_at=first)
     over = HistoryFactory(done_at=first - timedelta(microseconds=1))
-    run("SELECT set_config('TimeZone', %s, false)", zone)
+    query("SELECT set_config('TimeZone', %s, false)", zone)
     try:
         maintain()
     finally:
-        run("SET TIME ZONE 'UTC'")
+        query("SET TIME ZONE 'UTC'")
     assert (ask(kept.pk)[0], ask(over.pk)[0]) == (200, 404)
 
 
@@ -151,17 +150,17 @@ def test_a_task_that_runs_over_midnight_is_done_on_the_second_day(
     def body() -> None:
         set_clock(f"{first} 23:59:59.9+00")
         seen.append(today())  # of the transaction's start
-        run("SELECT pg_sleep(0.15)")
+        query("SELECT pg_sleep(0.15)")
 
     task = declare("midnight.kind", name="midnight.kind")(body)
     with movable_clock():
-        run("SELECT set_config('TimeZone', %s, false)", zone)
+        query("SELECT set_config('TimeZone', %s, false)", zone)
         set_clock(f"{first} 23:59:59+00")
         row = MessageFactory(
             event_type="midnight.kind", task="midnight.kind", state=State.DISPATCHED
         )
         assert consumer.consume(task, row.pk, again=False) == "done"
-        run("SET TIME ZONE 'UTC'")
+        query("SET TIME ZONE 'UTC'")
         assert seen == [first]
     done = HistoryMessage.objects.get(pk=row.pk)
     assert done.done_at.astimezone(UTC).date() == second
@@ -179,11 +178,11 @@ def test_a_task_that_runs_over_midnight_is_done_on_the_second_day(
 def test_the_day_changes_at_midnight_utc(zone: str, moment: str, offset: int) -> None:
     day = day_at(3 + offset)
     row = HistoryFactory(done_at=datetime.fromisoformat(f"{day} {moment}+00:00"))
-    run("SELECT set_config('TimeZone', %s, false)", zone)
+    query("SELECT set_config('TimeZone', %s, false)", zone)
     try:
         assert home_of(row.pk) == name_of(day)
     finally:
-        run("SET TIME ZONE 'UTC'")
+        query("SET TIME ZONE 'UTC'")
 
 
 def test_nobody_waits_for_maintenance_that_waits_for_a_long_reader() -> None:
@@ -191,7 +190,7 @@ def test_nobody_waits_for_maintenance_that_waits_for_a_long_reader() -> None:
     for age in range(1, 4):
         add_partition(day_at(-KEPT_DAYS - age))
     for offset in (5, 6, 7):
-        run(f"DROP TABLE {name_of(day_at(offset))}")
+        query(f"DROP TABLE {name_of(day_at(offset))}")
     with closing(psycopg2.connect(**connection.get_connection_params())) as reader:
         reader.cursor().execute("SELECT count(*) FROM outbox_history")
         with Traffic() as traffic:

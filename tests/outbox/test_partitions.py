@@ -138,6 +138,27 @@ def test_a_lock_that_is_not_to_be_had_changes_nothing_else(reader: Any) -> None:
     assert limit == "0"
 
 
+def test_a_lock_that_is_held_for_too_long_is_given_up(
+    reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = add_partition_beside(reader, day_at(-20))
+    monkeypatch.setattr(partitions, "LOCK_TIMEOUT", "20s")
+    monkeypatch.setattr(partitions, "STATEMENT_TIMEOUT", "100ms")
+    result = maintain()
+    assert sorted(result.postponed) == sorted([old, name_of(day_at(7))])
+    [[limit]] = store.run("SHOW statement_timeout")
+    assert limit == "0"
+
+
+def test_a_day_whose_rows_are_in_the_default_partition_is_not_locked_for(reader: Any) -> None:
+    reader.rollback()
+    blocked = drop_partition(day_at(5))
+    done_on(day_at(5))
+    reader.cursor().execute("SELECT count(*) FROM outbox_history")
+    result = maintain()
+    assert (result.blocked, result.postponed) == ([blocked], [])
+
+
 def test_a_day_whose_rows_are_in_the_default_partition_stays_there() -> None:
     blocked, missing = drop_partition(day_at(5)), drop_partition(day_at(6))
     done_on(day_at(5))

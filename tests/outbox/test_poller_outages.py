@@ -10,7 +10,8 @@ from django.conf import LazySettings
 from django.db import connection
 
 from outbox.poller import Poller
-from tests.outbox.steps import CHANNEL, LONG, Steps, lines, query, run
+from tests.outbox.steps import CHANNEL, LONG, Steps, lines, run
+from tests.sql import query
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(30)]

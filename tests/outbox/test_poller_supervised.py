@@ -10,7 +10,8 @@ import pytest
 
 from outbox import systemd
 from outbox.poller import Poller
-from tests.outbox.steps import CHANNEL, LONG, Steps, query, run
+from tests.outbox.steps import CHANNEL, LONG, Steps, run
+from tests.sql import query
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(30)]

@@ -66,6 +66,8 @@ def test_a_task_with_a_lease_of_its_own_may_take_longer(declare: Declare) -> Non
 
 @pytest.mark.filterwarnings("ignore:Task name")  # newer releases of Celery say it too
 def test_another_task_of_the_same_name_is_found(declare: Declare) -> None:
+    # Tasks that come before the application is finalized are entered in no order.
+    celery.current_app.finalize(auto=True)
     celery.shared_task(name="shop.confirm")(body)
     try:
         declare("order.placed", name="shop.confirm")(body)
@@ -146,3 +148,21 @@ def test_the_command_tells_of_an_unknown_option(tmp_path: Path) -> None:
     assert code == 1
     last = told.rstrip().rpartition("\n")[2]
     assert last.startswith("TypeError: shop.tasks.confirm has an unknown option prioritty. Known")
+
+
+def test_the_command_tells_of_a_celery_application_that_nobody_loads(tmp_path: Path) -> None:
+    code, told = check(tmp_path, '@outbox.task("order.placed")\ndef confirm(order_id): ...\n')
+    assert code == 1
+    assert "(outbox.W005) No Celery application is loaded" in told
+
+
+def test_an_application_that_the_project_has_made_is_seen_in_every_thread(tmp_path: Path) -> None:
+    code, told = check(
+        tmp_path,
+        "import threading\nfrom celery import Celery\n\n"
+        # As in `runserver`, whose main thread loads the settings and another one checks them.
+        'thread = threading.Thread(target=lambda: globals().update(app=Celery("shop")))\n'
+        "thread.start()\nthread.join()\n\n"
+        '@outbox.task("order.placed")\ndef confirm(order_id): ...\n',
+    )
+    assert (code, told.count("outbox.W005")) == (0, 0), told

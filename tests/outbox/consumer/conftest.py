@@ -1,4 +1,4 @@
-"""A task in a transaction and one without, with a body that does what the test says."""
+"""Tasks of each kind, with a body that does what the test says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from outbox.declaration import Task
 from tests.conftest import Declare
+from tests.outbox.consumer.bound import Noted
 from tests.outbox.consumer.consuming import Body
 
 
@@ -34,3 +35,17 @@ def leased(declare: Declare, body: Body) -> Task[Any]:
         return body(order_id)
 
     return charge
+
+
+@pytest.fixture(params=[True, False], ids=["atomic", "leased"])
+def bound(declare: Declare, body: Body, request: pytest.FixtureRequest) -> Task[Any]:
+    """A bound task that keeps its `self` in the body's `it`."""
+
+    @declare(
+        "order.bound", bind=True, base=Noted, max_attempts=2, atomic=request.param, time_limit=50
+    )
+    def bound(self: Any, order_id: int) -> Any:
+        body.it = self  # type: ignore[attr-defined]
+        return body(order_id)
+
+    return bound

@@ -12,7 +12,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 import outbox
-from outbox import consumer, store
+from outbox import store, taking
 from outbox.consumer import consume
 from outbox.declaration import Task
 from outbox.models import HistoryMessage, OutboxMessage
@@ -155,7 +155,7 @@ def test_an_unknown_message_is_one_that_is_done(task: Task[Any]) -> None:
 def test_a_message_that_another_worker_runs_is_left_to_it(
     task: Task[Any], body: Body, connect: Raw, monkeypatch: pytest.MonkeyPatch, again: bool
 ) -> None:
-    monkeypatch.setattr(consumer, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(taking, "LOCK_TIMEOUT", "50ms")
     message = sent(task)
     before = snapshot(message)
     with connect().cursor() as other:
@@ -212,4 +212,4 @@ def test_the_bodys_own_statements_wait_as_long_as_the_session_lets_them(
     body.then = look
     look()
     consume(task, sent(task).id, again=False)
-    assert limits[0] == limits[1] != consumer.LOCK_TIMEOUT
+    assert limits[0] == limits[1] != taking.LOCK_TIMEOUT

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, IntegrityError, connection
 
 import outbox
 from outbox import store
 from outbox.consumer import consume
 from outbox.declaration import Task
 from outbox.states import State
-from tests.message_factory import state_of
 from tests.outbox.consumer.consuming import (
     Body,
     Failed,
@@ -21,13 +20,11 @@ from tests.outbox.consumer.consuming import (
     claim,
     committed,
     effects,
-    end_own_session,
     enqueue,
     fail,
     row,
     seconds_until_due,
     sent,
-    snapshot,
     wait_over,
 )
 
@@ -189,36 +186,3 @@ def test_a_body_that_swallows_a_database_error_has_failed(task: Task[Any], body:
     with pytest.raises(DatabaseError):
         consume(task, message.id, again=False)
     assert (row(message).attempts, effects()) == (1, 0)
-
-
-@committed
-def test_a_body_that_loses_the_connection_leaves_everything_as_it_was(
-    task: Task[Any], body: Body
-) -> None:
-    body.then = end_own_session
-    message = sent(task)
-    before = snapshot(message)
-
-    with pytest.raises(OperationalError) as failure:
-        consume(task, message.id, again=False)
-
-    assert "closed the connection" in str(failure.value), "the body's own error, not a later one"
-    assert snapshot(message) == before
-    assert effects() == 0
-    body.then = lambda: None
-    assert consume(task, message.id, again=True) == "done", "on a new connection"
-
-
-@committed
-def test_a_body_that_hides_the_loss_of_the_connection_has_no_effect(
-    task: Task[Any], body: Body
-) -> None:
-    def lose_and_hide() -> None:
-        with pytest.raises(DatabaseError):
-            end_own_session()
-
-    body.then = lose_and_hide
-    message = sent(task)
-    with pytest.raises(InterfaceError):
-        consume(task, message.id, again=False)
-    assert (state_of(message.id), effects()) == ("dispatched", 0)

@@ -11,6 +11,7 @@ import outbox
 from outbox import store
 from outbox.consumer import consume
 from outbox.declaration import Task
+from outbox.last_error import NO_WORD
 from outbox.models import HistoryMessage
 from outbox.registry import AllowedTasks
 from outbox.states import State
@@ -93,7 +94,7 @@ def test_a_message_that_kills_its_process_is_put_off_each_time_and_ends_dead(
         assert deliver(message) == 0, "it was not run"
         last = attempts == mortal.MAX_ATTEMPTS
         assert row(message).state == (State.DEAD if last else State.READY)
-        assert (row(message).attempts, row(message).last_error) == (attempts, store.NO_WORD)
+        assert (row(message).attempts, row(message).last_error) == (attempts, NO_WORD)
         assert (row(message).lease_token, row(message).suspect) == (None, False)
 
 
@@ -108,7 +109,7 @@ def test_a_message_with_a_lease_that_kills_its_process_each_time_ends_dead(
         assert (row(message).state, row(message).attempts) == (State.DISPATCHED, attempts)
 
     assert deliver(message) == 0, "it was not run"
-    assert (row(message).state, row(message).last_error) == (State.DEAD, store.NO_WORD)
+    assert (row(message).state, row(message).last_error) == (State.DEAD, NO_WORD)
 
 
 def deliver(message: outbox.Message, *, again: bool = True) -> int:

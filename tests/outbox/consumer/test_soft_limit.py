@@ -10,7 +10,7 @@ import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
 from billiard.pool import SIG_SOFT_TIMEOUT, soft_timeout_sighandler
 
-from outbox import consumer, store
+from outbox import store, taking
 from outbox.consumer import consume
 from outbox.declaration import Task
 from outbox.states import DONE, State
@@ -96,7 +96,7 @@ def test_a_limit_during_the_receipt_does_not_undo_what_is_done(
 def test_a_limit_before_the_body_is_felt_by_it_and_written(
     limited: Task[Any], body: Body, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late(monkeypatch, consumer, "_take")
+    late(monkeypatch, taking, "_take")
     message = sent(limited)
     with pytest.raises(SoftTimeLimitExceeded):
         consume(limited, message.id, again=False)

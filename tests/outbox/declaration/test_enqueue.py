@@ -6,10 +6,12 @@ import datetime as dt
 import uuid
 from typing import Any
 
+import celery
 import pytest
 from django.db import transaction
 
 import outbox
+from outbox import registry
 from outbox.declaration import Task
 from outbox.models import OutboxMessage
 from tests.conftest import Declare
@@ -26,6 +28,18 @@ def test_enqueue_stores_a_message_with_its_arguments_by_name(confirm: Task[Any])
     assert (row.event_type, row.task, row.queue) == ("order.placed", confirm.name, "mail")
     assert (row.attempts, row.sends, row.lease_token, row.suspect) == (0, 0, None, False)
     assert (row.received_at, row.due_at) <= (row.ready_at, row.ready_at)
+
+
+@pytest.mark.django_db
+def test_a_task_without_a_queue_gets_the_one_that_the_project_s_workers_listen_to(
+    declare: Declare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = declare("order.packed")(lambda order_id: None)
+    monkeypatch.setitem(celery.current_app.conf, "task_default_queue", "shop")
+
+    with transaction.atomic():
+        assert stored(task.enqueue(order_id=7)).queue == "shop"
+    assert registry.queues() >= {"shop"}
 
 
 @pytest.mark.django_db

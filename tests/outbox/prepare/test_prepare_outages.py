@@ -12,6 +12,7 @@ import outbox
 from app.models import Tag
 from outbox import prepare, store
 from outbox.declaration import Task
+from outbox.last_error import NO_WORD
 from outbox.prepare import Preparer
 from outbox.states import State
 from tests.outbox.prepare.preparing import (
@@ -229,4 +230,4 @@ def test_a_message_that_takes_the_server_down_each_time_ends_dead_too(
     for _ in range(task.max_attempts + 3):
         preparer.step()
         make_due()
-    assert rows("dead")[1].last_error == store.NO_WORD
+    assert rows("dead")[1].last_error == NO_WORD

@@ -8,8 +8,8 @@ import pytest
 from django.db import connection, transaction
 
 import outbox
-from outbox import store
 from outbox.declaration import Task
+from outbox.last_error import NO_WORD
 from outbox.models import OutboxMessage
 from outbox.prepare import Preparer
 from tests.conftest import Declare
@@ -112,4 +112,4 @@ def test_a_prepare_that_kills_its_process_ends_dead_and_buries_no_neighbour(
         make_due()
     assert (code, deaths) == (0, mortal.MAX_ATTEMPTS)
     assert {*rows("ready")} == {1, 3}
-    assert rows("dead")[2].last_error == store.NO_WORD
+    assert rows("dead")[2].last_error == NO_WORD

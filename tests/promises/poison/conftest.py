@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Declare
-from tests.promises.counted_effects import query
 from tests.promises.poison import work
 from tests.promises.poison.letters import Letters
+from tests.sql import query
 
 
 @pytest.fixture

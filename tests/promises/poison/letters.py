@@ -10,8 +10,8 @@ from django.db import transaction
 
 import outbox
 from outbox.models import HistoryMessage, OutboxMessage
-from tests.promises.counted_effects import query
 from tests.promises.poison import work
+from tests.sql import query
 
 HALF, WHOLE = ["prepare"], ["prepare", "task"]
 """The effects of a message that is prepared, and of one that is done."""
@@ -23,13 +23,13 @@ class Letters:
     def __init__(self) -> None:
         self.sent: dict[int, outbox.Message] = {}
 
-    def post(self, *harms: str) -> list[int]:
+    def post(self, *harms: str, event_type: str = work.NAME) -> list[int]:
         """Store messages in one transaction, each with its harm ("" for none)."""
         first = len(self.sent)
         numbers = [*range(first, first + len(harms))]
         with transaction.atomic():
             for number, harm in zip(numbers, harms, strict=True):
-                self.sent[number] = outbox.add(work.NAME, number=number, harm=harm)
+                self.sent[number] = outbox.add(event_type, number=number, harm=harm)
         return numbers
 
     def row(self, number: int) -> OutboxMessage:

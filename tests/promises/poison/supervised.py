@@ -60,7 +60,7 @@ class Supervised:
                 self.deaths[name] += 1
                 process.start()
 
-    def until(self, condition: Callable[[], T], deadline: float = 30.0) -> T:
+    def until(self, condition: Callable[[], T], deadline: float = 90.0) -> T:
         """Wait for a condition, tending the processes meanwhile."""
 
         def look() -> T:

@@ -16,6 +16,7 @@ import outbox
 from outbox.declaration import Task
 
 NAME = "poison.taken"
+LEASED_NAME = "poison.leased"
 QUEUE = "poison"
 
 TABLES = """
@@ -31,6 +32,7 @@ HOLD_SECONDS = 60
 """After so long a step that is held fails."""
 
 
+LEASED_TRIES = 4
 LINGER_SECONDS = 0.5
 """What a good message takes that is slow."""
 
@@ -81,4 +83,6 @@ def declare_here(declare: Any) -> Task[Any]:
     """Declare the task, in the test and in the processes that it starts alike."""
     task: Task[Any] = declare(NAME, name=NAME, queue=QUEUE)(take)
     task.prepare(fill)
+    leased = {"atomic": False, "time_limit": 1, "max_attempts": LEASED_TRIES}
+    declare(LEASED_NAME, name=LEASED_NAME, queue=QUEUE, **leased)(take)
     return task

@@ -1,0 +1,12 @@
+"""What a message keeps of how its last try ended."""
+
+from __future__ import annotations
+
+NO_WORD = "its last try ended without a word: its process died, or lost its database"
+"""The error of a message whose last try left none."""
+
+
+def storable(error: str) -> str:
+    """The error as PostgreSQL can store it: no NUL, no surrogate, never empty, its last 4,000."""
+    text = error.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+    return text[-4000:] or "failed without a message"
