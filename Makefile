@@ -7,13 +7,16 @@ STACK_DIR ?= var
 export STACK_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-units bench-recovery check fix lock lock-check wheel clean
+.PHONY: help run demo test test-all test-units bench-recovery bench-burst check docs fix lock lock-check wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: $(VENV)/run.installed ## set up and start everything, send a sample delivery, serve until Ctrl-C
 	@exec $(PY) -m deploy.devstack run
+
+demo: $(VENV)/run.installed ## drive a few hundred changes through the DRF sender, time and compare them
+	@exec $(PY) -m deploy.devstack demo --stack-dir "$(STACK_DIR)/demo" $(ARGS)
 
 test: $(VENV)/dev.installed ## run the tests against servers of their own
 	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest -m "not slow" $(ARGS)
@@ -24,13 +27,18 @@ test-all: $(VENV)/dev.installed ## the same with the long ones
 bench-recovery: $(VENV)/dev.installed ## kill each process at work, print the seconds until what it held is done
 	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/bench" -- $(PY) -m benchmarks.recovery $(ARGS)
 
+bench-burst: $(VENV)/dev.installed ## send 2,000 deliveries at once, print how long their messages take
+	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/bench" -- $(PY) -m benchmarks.burst $(ARGS)
+
 # The check comes before everything else: another user must not even touch the environment.
 test-units: ## run the units under a systemd of its own (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "make test-units starts a systemd: run it as root"; exit 2; }
 	@unshare --mount --pid --fork --mount-proc --cgroup --uts --ipc true || \
 	  { echo "make test-units needs the right to make namespaces (CAP_SYS_ADMIN)"; exit 2; }
+	@case "$${BROKER:-rabbitmq} $${CELERY_BROKER_URL:-amqp://}" in rabbitmq\ amqp*) ;; \
+	  *) echo "make test-units needs RabbitMQ: leave BROKER out, or give an amqp:// as CELERY_BROKER_URL"; exit 2;; esac
 	@$(MAKE) --no-print-directory $(VENV)/dev.installed
-	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest tests/systemd $(ARGS)
+	@BROKER=rabbitmq exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest tests/systemd $(ARGS)
 
 # What production demands, made up: the checks connect to nothing.
 CHECK_ENV = env DJANGO_SETTINGS_MODULE=settings.production \
@@ -39,7 +47,7 @@ CHECK_ENV = env DJANGO_SETTINGS_MODULE=settings.production \
   DJANGO_SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))') \
   WEBHOOK_SECRETS=whsec_$$($(PY) -c 'import base64, secrets; print(base64.b64encode(secrets.token_bytes(32)).decode())')
 
-check: $(VENV)/dev.installed ## format, lint, types, import contracts, migrations, system checks
+check: $(VENV)/dev.installed ## format, lint, types, import contracts, migrations, system checks, docs
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
@@ -47,6 +55,13 @@ check: $(VENV)/dev.installed ## format, lint, types, import contracts, migration
 	$(PY) -m deploy.compose_check
 	$(CHECK_ENV) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(CHECK_ENV) $(PY) manage.py check --deploy --fail-level WARNING
+	@$(MAKE) --no-print-directory docs
+
+# Warnings are errors, dead links among them; pages that are gone leave nothing behind.
+docs: $(VENV)/dev.installed ## build the site of the documentation, in build/docs
+	@rm -rf build/docs build/doctrees
+	$(PY) -m sphinx -q -n -W --keep-going -d build/doctrees docs build/docs
+	$(PY) -m deploy.site_check build/docs
 
 fix: $(VENV)/dev.installed ## format, and mend what ruff can mend
 	$(PY) -m ruff format .
@@ -59,6 +74,9 @@ lock: ## resolve the dependencies again and lock them with hashes (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --all-extras -c requirements.lock \
 	  pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --all-extras -c requirements-dev.lock \
+	  examples/drf_sender/pyproject.toml -o examples/drf_sender/requirements.lock
 
 lock-check: $(VENV)/dev.installed ## see that the locks have wheels for every Python and machine
 	@$(PY) -m deploy.lock_check

@@ -1,4 +1,4 @@
-"""See that both locks can be installed from binary wheels, everywhere they are meant for.
+"""See that the locks can be installed from binary wheels, everywhere they are meant for.
 
 `python -m deploy.lock_check` downloads every locked package, with its hash, for each supported
 Python and machine, and exits with 1 if one is missing.
@@ -13,7 +13,7 @@ from itertools import product
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 MACHINES = ("x86_64", "aarch64")
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "examples/drf_sender/requirements.lock")
 # pip takes the platforms it is given and no older ones, so all that Debian 12 can run are named.
 GLIBC = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 DEADLINE_SECONDS = 600
@@ -39,7 +39,7 @@ def main() -> int:
     for lock, python, machine in product(LOCKS, PYTHONS, MACHINES):
         problem = download(lock, python, machine)
         failures += bool(problem)
-        print(f"{lock:<24}{python:<6}{machine:<9}{problem or 'ok'}", flush=True)
+        print(f"{lock:<41}{python:<6}{machine:<9}{problem or 'ok'}", flush=True)
     return 1 if failures else 0
 
 

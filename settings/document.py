@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+from outbox.conf import OutboxSettings
 from settings.variables import EVERY_PROCESS, SECTIONS, Variable
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
@@ -13,18 +17,31 @@ DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 _INTRODUCTION = """\
 # Settings
 
-All settings are environment variables, read once at the start: a process with a mistake in its
-environment says what is wrong and does not start. Each variable `NAME` may also be given as
-`NAME_FILE`, the path of a file that holds the value, which is the better way for those marked as
-secret. An empty variable counts as not given.
+All settings of the service are environment variables, read once at the start: a process with a
+mistake in its environment says what is wrong and does not start. Each variable `NAME` may also be
+given as `NAME_FILE`, the path of a file that holds the value, which is the better way for those
+marked as secret. An empty variable counts as not given.
 
-This page is written from `settings/variables.py` by `python -m settings.document`.
+A project that installs the library alone has [`OUTBOX`](#outbox-in-a-project-of-your-own) instead.
+
+This page is written from `settings/variables.py` and `outbox/conf.py` by
+`python -m settings.document`.
 """
+_LIBRARY = """\
+## `OUTBOX` in a project of your own
+
+The library reads no environment. What is to differ from these defaults stands in Django's settings,
+as in `OUTBOX = {"LEASE_SECONDS": 30}`; `manage.py check` names what it does not know. The service
+fills it from the variables above.
+
+| key | default | meaning |
+| --- | --- | --- |"""
 
 
 def markdown() -> str:
     """Return the whole page."""
-    return "\n".join([_INTRODUCTION, *(line for name in SECTIONS for line in _section(name))])
+    variables = (line for name in SECTIONS for line in _section(name))
+    return "\n".join([_INTRODUCTION, *variables, *_library()])
 
 
 def _section(name: str) -> Iterator[str]:
@@ -35,6 +52,20 @@ def _section(name: str) -> Iterator[str]:
         value = f"{_kind(variable)}{', secret' if variable.secret else ''}"
         meaning = " ".join(filter(None, (variable.help, _required(variable))))
         yield f"| `{variable.name}` | {value} | {_default(variable)} | {meaning} |"
+    yield ""
+
+
+def _library() -> Iterator[str]:
+    """The keys of `OUTBOX`, with the texts that stand below the fields in the code."""
+    yield _LIBRARY
+    [settings] = ast.parse(inspect.getsource(OutboxSettings)).body
+    body: list[ast.stmt] = getattr(settings, "body", [])
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and field.value and isinstance(text, ast.Expr):
+            key = ast.unparse(field.target).upper()
+            default = ast.unparse(field.value).replace("()", "[]")
+            meaning = inspect.cleandoc(ast.literal_eval(text.value))
+            yield f"| `{key}` | `{default}` | {meaning} |"
     yield ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,19 @@ keepalive = 5
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # One socket in the home folder for all servers of a user: two of them would fight over it.
 control_socket_disable = True
+
+
+def when_ready(server: Any) -> None:
+    """Let a second SIGTERM end it at once; gunicorn alone hears that of SIGINT and SIGQUIT."""
+
+    def first(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, second)
+        server.signal(number, frame)
+
+    def second(_number: int, frame: Any) -> None:
+        server.signal(signal.SIGQUIT, frame)
+
+    signal.signal(signal.SIGTERM, first)  # in the workers, gunicorn puts its own in its place
 
 
 def pre_request(_worker: Any, request: Any) -> None:
