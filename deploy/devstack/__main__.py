@@ -11,6 +11,10 @@ COMMANDS = {
     "run": ("run", "start everything, show one delivery's journey, serve until Ctrl-C"),
     "send": ("send", "send one more sample delivery to a stack that runs"),
     "manage": ("manage", "run a management command on a stack that runs"),
+    "demo": (
+        "demo.command",
+        "drive deliveries through the DRF sender, print their stages, compare both sides",
+    ),
     "exec": ("command", "run a command while the servers run, for tests"),
 }
 """Each is a module with `arguments(parser)` and `main(options) -> int`, and what it does."""

@@ -6,7 +6,8 @@ import http.client
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,11 +35,15 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; ``seconds`` is how long it took from the first byte sent."""
+    """An HTTP answer; ``seconds`` is how long it took from the first byte sent.
+
+    The names of the headers are in lower case.
+    """
 
     status: int
     body: bytes
     seconds: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -84,15 +89,15 @@ def _headers(webhook_secrets: str, body: bytes) -> dict[str, str]:
 
 def send(base_url: str, delivery: Delivery, *, timeout: float) -> Answer:
     """Post it. Raises OSError when the web process cannot be reached or does not answer."""
-    return _request("POST", base_url, "/webhooks/posts/", delivery.body, delivery.headers, timeout)
+    return request("POST", base_url, "/webhooks/posts/", delivery.body, delivery.headers, timeout)
 
 
 def get(base_url: str, path: str, *, timeout: float) -> Answer:
     """Get a page. Raises OSError when the web process cannot be reached or does not answer."""
-    return _request("GET", base_url, path, None, {}, timeout)
+    return request("GET", base_url, path, None, {}, timeout)
 
 
-def _request(
+def request(
     method: str,
     base_url: str,
     path: str,
@@ -100,6 +105,7 @@ def _request(
     headers: dict[str, str],
     timeout: float,
 ) -> Answer:
+    """Send one request. Raises OSError when nobody answers it."""
     # Not urllib: it would send even a request to this machine through a proxy of the environment.
     connection = http.client.HTTPConnection(urlsplit(base_url).netloc, timeout=timeout)
     try:
@@ -107,7 +113,9 @@ def _request(
         connection.request(method, urlsplit(path).path, body, headers)
         response = connection.getresponse()
         content = response.read()
-        return Answer(response.status, content, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        names = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, content, seconds, names)
     except http.client.HTTPException as error:
         raise ConnectionError(f"{method} {path}: {error!r}") from error
     finally:

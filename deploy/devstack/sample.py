@@ -74,7 +74,7 @@ def travel(stack: Stack, waiter: Waiter) -> Journey:
         Stuck: it was refused, or was not done in ``DEADLINE`` seconds.
     """
     parcel = delivery.sample(stack.webhook_secrets)
-    ahead = _clock_ahead(stack.database_url)
+    ahead = clock_ahead(stack.database_url)
     watch = ReplicaWatch(stack.replica_url, parcel.source_id) if stack.replica_url else None
     if watch is not None:
         watch.start()
@@ -159,7 +159,7 @@ def _with_replica(
     return journey.seen_by(watch.sightings(journey.sent), watched=watched, error=watch.error)
 
 
-def _clock_ahead(database_url: str) -> float:
+def clock_ahead(database_url: str) -> float:
     """Seconds by which the database's clock is ahead of ours; its times are turned into ours."""
     with closing(psycopg2.connect(database_url, connect_timeout=5)) as connection:
         connection.autocommit = True
