@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,15 +12,18 @@ from pathlib import Path
 from uuid import UUID
 
 from deploy.devstack.console import Console
-from tests.killer import NAMES, Killer, query, restart_seconds
+from tests.killer import NAMES, Blow, Killer
 from tests.senders import Senders
 from tests.service import running
+from tests.sql import query
 from tests.waiting import eventually
 
 SENDERS, PAUSE_SECONDS = 4, 0.2
 FROZEN_SECONDS = 0.1
 """So long a process is frozen before it is killed: a relay that has sent what it claimed, and only
 not marked it yet, holds nothing up."""
+TRIES = 5
+"""So many times each process is killed at most, for each time that it is to have held something."""
 BACKLOG = 10
 MARGIN_SECONDS = 60.0
 REPORT_SECONDS = 5.0
@@ -33,6 +37,8 @@ class Death:
     at: datetime
     messages: frozenset[UUID]
     deliveries: frozenset[int]
+    left: bool
+    """Whether any of it was left for others to do, and not just about to be done without it."""
 
 
 @dataclass(slots=True)
@@ -40,11 +46,11 @@ class Figures:
     """Of one process: a number for each time that it was killed. Durations are in seconds."""
 
     held: list[int] = field(default_factory=list)
-    """Messages that it held and that were not done by the time of its death."""
+    """Messages that it held and left to others."""
     recovery: list[float] = field(default_factory=list)
     """From its death to the `done` of the last of them, where it held any."""
     restart: list[float] = field(default_factory=list)
-    """From its death to the first message that its successor let pass."""
+    """From its death to its successor's being ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,10 @@ class Times:
 
 
 def measure(times: Times, kills: int, folder: Path, console: Console) -> dict[str, Figures]:
-    """Kill each process so many times, under load. Raises TimeoutError if anything is not done."""
+    """Kill each process until it held something so many times, under load.
+
+    Raises TimeoutError if anything is not done in time.
+    """
     query("TRUNCATE outbox_message, outbox_history, app_delivery, app_post CASCADE")
     environment = {
         "OUTBOX_LEASE_SECONDS": str(times.lease),
@@ -70,19 +79,34 @@ def measure(times: Times, kills: int, folder: Path, console: Console) -> dict[st
         deaths = list(_kill_all(killer, senders, kills, console))
         senders.finish(0, MARGIN_SECONDS)
         _wait_for_the_last(times, len(senders.accepted), console)
-        return _figures(deaths, senders)
+        killer.wait_until_ready()
+        return _figures(deaths, killer, senders)
 
 
 def _kill_all(killer: Killer, senders: Senders, kills: int, console: Console) -> Iterator[Death]:
-    for turn in range(1, kills + 1):
-        for name in NAMES:
+    held, killed = Counter[str](), Counter[str]()
+    while wanted := [n for n in NAMES if held[n] < kills and killed[n] < kills * TRIES]:
+        for name in wanted:
             blow = killer.strike(name)
             sent = frozenset(senders.under_way.copy() if name == "web" else ())
             killer.revive(name)
             # One at a time, or the restart and the backlog of another would be measured too.
             eventually(lambda: killer.is_warm(name) and _is_calm(), MARGIN_SECONDS)  # noqa: B023
-            yield Death(name, blow.at, blow.held, sent)
-        console.say(f"killed each {turn} of {kills} times, {len(senders.accepted)} accepted")
+            killed[name] += 1
+            left = bool(sent) or _is_left(blow)
+            held[name] += left
+            yield Death(name, blow.at, blow.held, sent, left)
+        done = ", ".join(f"{name} {held[name]} of {killed[name]}" for name in NAMES)
+        console.say(f"killed with work in hand: {done}; {len(senders.accepted)} accepted")
+
+
+def _is_left(blow: Blow) -> bool:
+    """Whether what a process died with was not just sent, and done without it.
+
+    A worker's messages are others' at once: they are.
+    """
+    waiting = "SELECT count(*) FROM outbox_message WHERE id = ANY(%s)"
+    return blow.name == "worker" or bool(query(waiting, list(blow.held))[0][0])
 
 
 def _is_calm() -> bool:
@@ -103,7 +127,7 @@ def _wait_for_the_last(times: Times, accepted: int, console: Console) -> None:
         time.sleep(0.05)
 
 
-def _figures(deaths: list[Death], senders: Senders) -> dict[str, Figures]:
+def _figures(deaths: list[Death], killer: Killer, senders: Senders) -> dict[str, Figures]:
     done = dict(query("SELECT id, done_at FROM outbox_history"))
     figures = {name: Figures() for name in NAMES}
     last_holder = {each: death for death in deaths for each in _held_by(death, senders)}
@@ -111,10 +135,11 @@ def _figures(deaths: list[Death], senders: Senders) -> dict[str, Figures]:
         mine = [each for each, holder in last_holder.items() if holder is death]
         waits = [(done[each] - death.at).total_seconds() for each in mine]
         own = figures[death.name]
-        own.held.append(sum(seconds > 0 for seconds in waits))
+        own.held.append(sum(seconds > 0 for seconds in waits) if death.left else 0)
         if own.held[-1]:
             own.recovery.append(round(max(waits), 3))
-        own.restart.append(round(restart_seconds(death.name, death.at, death.messages), 3))
+    for down in killer.downs:
+        figures[down.name].restart.append(round(down.seconds, 3))
     return figures
 
 

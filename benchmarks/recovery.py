@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).with_name("results") / "recovery.json"
 SHORT, DEFAULT = (10, 20), (60, 300)
 """Lease and re-dispatch time in seconds: one that is quickly over, and what the service has."""
+COLUMNS = ("killed", "caught", "messages", "median", "worst", "bound")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description=__doc__)
-    parser.add_argument("--kills", type=int, default=5, help="of each process (default 5)")
+    parser.add_argument(
+        "--kills", type=int, default=5, help="of each process with work in hand (default 5)"
+    )
     parser.add_argument("--short", action="store_true", help="with the short lease only")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings.test")
@@ -81,14 +84,15 @@ def table(times: Times, figures: dict[str, Figures], *, amqp: bool) -> list[str]
     lines = [
         f"Lease {times.lease} s, re-dispatch {times.redispatch} s. Seconds from the death of a",
         "process to the `done` of the last message it held. Beyond the bound: the sender's next",
-        "try and the rest of the way.",
-        f"{'process':<12} {'killed':>6} {'held':>5} {'median':>7} {'worst':>7} {'bound':>7}",
+        "try and the rest of the way. `caught` is how often it held any.",
+        " ".join([f"{'process':<12}", *(f"{word:>8}" for word in COLUMNS)]),
     ]
     for name, (wait, words) in bounds.items():
         own = figures[name]
         lines.append(
-            f"{name:<12} {len(own.held):>6} {sum(own.held):>5} {middle(own.recovery):>7.2f}"
-            f" {max(own.recovery, default=0):>7.2f} {wait + max(own.restart):>7.2f}  {words}"
+            f"{name:<12} {len(own.held):>8} {len(own.recovery):>8} {sum(own.held):>8}"
+            f" {middle(own.recovery):>8.2f} {max(own.recovery, default=0):>8.2f}"
+            f" {wait + max(own.restart):>8.2f}  {words}"
         )
     return lines
 

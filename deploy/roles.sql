@@ -1,4 +1,5 @@
--- One role for each process, with no more rights than it needs, and one that owns the tables.
+-- One role for each process, with no more rights than it needs, and one that owns the tables: the
+-- operator's, for `manage.py migrate`, `createsuperuser` and all of `manage.py outbox`.
 --
 -- Apply it to the service's database, as a superuser or as the database's owner with CREATEROLE:
 --   1. before the first `manage.py migrate`, which pillarbox_owner runs, as it runs all later ones
@@ -42,9 +43,11 @@ BEGIN
     REVOKE ALL ON ALL TABLES IN SCHEMA public
         FROM pillarbox_web, pillarbox_postprocess, pillarbox_relay, pillarbox_worker;
 
-    -- web: a delivery is three inserts; a status is read from the live table and the history. It
-    -- changes no message: what becomes of one is the other processes' business.
+    -- web: a delivery is three inserts, and its row in the ledger gets the answer once the message
+    -- stands; a status is read from the live table and the history. It changes no message: what
+    -- becomes of one is the other processes' business.
     GRANT SELECT, INSERT ON outbox_message, app_delivery TO pillarbox_web;
+    GRANT UPDATE (message_id, state) ON app_delivery TO pillarbox_web;
     GRANT SELECT ON outbox_history TO pillarbox_web;
     GRANT SELECT ON django_migrations TO pillarbox_web;  -- for /readyz
     -- The admin edits Posts and names, and has users and sessions of its own.

@@ -33,7 +33,7 @@ ORDER BY c.relname
 
 _TIMEOUTS = """
 SELECT set_config('lock_timeout', %(lock)s, true),
-       set_config('statement_timeout', %(statement)s, true)
+       set_config('statement_timeout', %(longest)s, true)
 """
 
 # By its index, and without the lock that an attempt would take.
@@ -119,7 +119,7 @@ def _try(result: Maintained, done: list[str], name: str, act: Callable[[], objec
     alias = outbox_settings().database
     try:
         with transaction.atomic(using=alias, durable=True):
-            run(_TIMEOUTS, lock=LOCK_TIMEOUT, statement=STATEMENT_TIMEOUT)
+            run(_TIMEOUTS, lock=LOCK_TIMEOUT, longest=STATEMENT_TIMEOUT)
             act()
     except Error as error:
         code = getattr(error.__cause__, "pgcode", None)

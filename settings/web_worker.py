@@ -6,10 +6,10 @@ are done, and it waits for those that a proxy in front keeps open without asking
 
 from __future__ import annotations
 
-import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from select import POLLIN, poll  # the real one, which yields to no other greenlet
 from time import monotonic
 from typing import Any
 
@@ -40,10 +40,10 @@ class Caller(socket.socket):  # type: ignore[misc]  # untyped
 
         It then closes as when the caller hangs up.
         """
-        poll = select.poll()  # unlike select(), for file numbers of any size
+        readable = poll()  # unlike select(), for file numbers of any size
         with suppress(OSError, ValueError):  # it has just hung up
-            poll.register(self, select.POLLIN)
-            if not poll.poll(0):
+            readable.register(self, POLLIN)
+            if not readable.poll(0):
                 self.shutdown(socket.SHUT_RD)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -43,3 +45,24 @@ def declare() -> Iterator[Declare]:
             app.tasks.pop(task.name, None)
     # and later into each that is made.
     _state._on_app_finalizers.intersection_update(before)
+
+
+@pytest.fixture
+def supervisor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[[], list[str]]]:
+    """Stands for systemd: gives what it was told so far."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.setblocking(False)
+        receiver.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        told: list[str] = []
+
+        def read() -> list[str]:
+            while True:
+                try:
+                    told.extend(receiver.recv(1000).decode().splitlines())
+                except BlockingIOError:
+                    return told
+
+        yield read

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from deploy.devstack.process import Process
-from tests.service import Service
+from tests.service import Service, kill
+from tests.sql import query
 
 NAMES = ("worker", "relay", "postprocess", "web")
 """Against the stream: what hands a process its work is alive when it is its turn to die."""
 PATIENCE_SECONDS = 40.0
 LOOK_SECONDS = 0.002
+READY_LOOK_SECONDS = 0.05
 
 # What a dead process has left behind is older than the one that took its place.
 CLAIMED = """
@@ -41,6 +44,12 @@ WITH free AS MATERIALIZED (
 SELECT id FROM outbox_message
 WHERE state IN ('ready', 'dispatched') AND id NOT IN (SELECT id FROM free)
 """
+# What each writes to its log once it is ready to look for work; the web process answers instead.
+READY = {
+    "postprocess": "waits for work",
+    "relay": "waits for work",
+    "worker": " ready.",
+}
 STATES = {"postprocess": ["pending"], "relay": ["ready", "dispatched"]}
 _BOTH = "SELECT id, {0} FROM outbox_message UNION ALL SELECT id, {0} FROM outbox_history"
 PASSED = {
@@ -50,17 +59,6 @@ PASSED = {
     "worker": "SELECT id, done_at FROM outbox_history",
 }
 """The messages that each process has let pass, and when; in the subquery `passed (id, at)`."""
-
-
-def query(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchall() if cursor.description else []
-
-
-def kill(process: Process) -> None:
-    process.send(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +71,21 @@ class Blow:
     """Messages that it had claimed, or of which it had the row. Of the web process: none yet."""
 
 
-def restart_seconds(name: str, at: datetime, held: Iterable[UUID]) -> float:
-    """From a death to the first message that the successor let pass, of those not held then.
+@dataclass(frozen=True, slots=True)
+class Down:
+    """From the death of a process to its successor's being ready, by this machine's clock.
 
-    What a relay had sent, and not marked, passes it without a successor.
+    Ready is what the process says itself before it looks for work. How long its work then takes to
+    begin is not part of it.
     """
-    first = f"SELECT min(at) FROM ({PASSED[name]}) AS passed (id, at) WHERE at > %s"
-    [[passed_at]] = query(f"{first} AND id <> ALL(%s)", at, list(held))
-    return (passed_at - at).total_seconds() if passed_at else 0.0
+
+    name: str
+    since: datetime
+    until: datetime
+
+    @property
+    def seconds(self) -> float:
+        return (self.until - self.since).total_seconds()
 
 
 class Killer:
@@ -96,11 +101,14 @@ class Killer:
         self, service: Service, *, lease: int, warm_up: int = 10, pause: float = 0.0
     ) -> None:
         self.blows: list[Blow] = []
+        self.downs: list[Down] = []
+        """Whole after `wait_until_ready()`."""
         self._service = service
         self._lease = lease
         self._warm_up = warm_up
         self._pause = pause
         self._started: dict[str, datetime] = {}
+        self._watching: list[threading.Thread] = []
 
     def strike(self, name: str, *, busy: Callable[[], object] | None = None) -> Blow:
         """Kill one of the processes with work in hand.
@@ -125,12 +133,38 @@ class Killer:
         """Start a process that was killed, as its supervisor would."""
         [[self._started[name]]] = query("SELECT clock_timestamp()")
         self._service.processes[name].start()
+        died = next(blow.at for blow in reversed(self.blows) if blow.name == name)
+        watch = threading.Thread(target=self._note_when_ready, args=(name, died), daemon=True)
+        watch.start()
+        self._watching.append(watch)
+
+    def wait_until_ready(self) -> None:
+        """Wait until each process that was revived has said that it is ready."""
+        for watch in self._watching:
+            watch.join(PATIENCE_SECONDS)
+        assert len(self.downs) == len(self._watching), "a process never said that it is ready"
 
     def is_warm(self, name: str) -> bool:
         """Whether a process that was killed has let enough messages pass since."""
         started = self._started.get(name)
         passed = f"SELECT count(*) FROM ({PASSED[name]}) AS passed (id, at) WHERE at > %s"
         return started is None or query(passed, started)[0][0] >= self._warm_up
+
+    def _note_when_ready(self, name: str, died: datetime) -> None:
+        process = self._service.processes[name]
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            if self._is_ready(process):
+                self.downs.append(Down(name, died, datetime.now(UTC)))
+                return
+            time.sleep(READY_LOOK_SECONDS)
+
+    def _is_ready(self, process: Process) -> bool:
+        if process.name == "web":
+            with suppress(OSError, HTTPException):
+                return self._service.ask("GET", "/readyz").status == 200
+            return False
+        return READY[process.name] in process.output()
 
     def _is_frozen_with_work(self, process: Process, busy: Callable[[], object]) -> bool:
         os.killpg(process.pid, signal.SIGSTOP)  # the web server's children, too

@@ -140,6 +140,12 @@ def running(folder: Path, *, only: Collection[str] = ALL, **environment: str) ->
             process.stop(patience)
 
 
+def kill(process: Process) -> None:
+    """End it as `kill -9` does, and see that it was that which ended it."""
+    process.send(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+
+
 def _empty_the_queue(broker_url: str) -> None:
     """Take away what an earlier run that was cut off has left in the broker."""
     with celery.current_app.connection_for_write(broker_url) as connection:

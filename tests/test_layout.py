@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PRODUCT = ("app", "deploy", "outbox", "relay", "settings")
 LONGEST_FILE, LONGEST_FUNCTION = 250, 40
 
+TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
 FILES = [
     path
     for folder in PRODUCT
@@ -26,3 +27,8 @@ def test_a_file_and_its_functions_are_short(path: Path) -> None:
     functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     lengths = {each.name: (each.end_lineno or 0) - each.lineno + 1 for each in functions}
     assert {name for name, length in lengths.items() if length > LONGEST_FUNCTION} == set()
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_file_of_tests_is_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE

@@ -13,8 +13,8 @@ import pytest
 
 from deploy.devstack.process import Process
 from tests.factories import event
-from tests.killer import kill, query
-from tests.service import running
+from tests.service import kill, running
+from tests.sql import query
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]

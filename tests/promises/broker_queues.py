@@ -17,6 +17,15 @@ def open_queue(name: str = "celery", url: str | None = None) -> Iterator[Queue]:
         yield celery.current_app.amqp.queues[name](broker.default_channel)
 
 
+@contextmanager
+def emptied_queue() -> Iterator[Queue]:
+    """The same, made if it is not there, without what an earlier run has left in it."""
+    with open_queue() as queue:
+        queue.declare()
+        queue.purge()
+        yield queue
+
+
 def depth(queue: Queue) -> int:
     """Messages that wait in the broker; without a worker, all that it has."""
     channel: Any = queue.channel

@@ -1,13 +1,8 @@
-"""What the database itself sees of claims: a ledger of them, and a gate that they wait at."""
+"""What the database itself sees of claims: a ledger of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-from tests.promises.counted_effects import query
-from tests.waiting import eventually
+from tests.sql import query
 
 # Every change of a lease token, by the session that makes it.
 LEDGER = """
@@ -43,26 +38,6 @@ WHERE ended.new_token IS NULL AND ended.process <> 'pillarbox worker'
   AND made.session IS DISTINCT FROM ended.session
 """
 
-CLAIM_GATE = 20_260_302
-# Holds a claim before its commit, and nothing else: no mark and no giving back sets a token.
-GATED = f"""
-CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock_shared({CLAIM_GATE});
-    RETURN NULL;
-END $$;
-CREATE TRIGGER wait_at_gate AFTER UPDATE ON outbox_message FOR EACH ROW
-    WHEN (NEW.lease_token IS NOT NULL AND OLD.lease_token IS DISTINCT FROM NEW.lease_token)
-    EXECUTE FUNCTION wait_at_gate();
-"""
-UNGATED = "DROP TRIGGER wait_at_gate ON outbox_message; DROP FUNCTION wait_at_gate();"
-
-AT_THE_GATE = """
-SELECT pid FROM pg_locks
-WHERE locktype = 'advisory' AND objid = %(gate)s AND NOT granted
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-
 
 def claimants() -> dict[str, int]:
     """How many sessions of each kind of process have claimed something."""
@@ -72,23 +47,3 @@ def claimants() -> dict[str, int]:
             " WHERE new_token IS NOT NULL GROUP BY process"
         )
     )
-
-
-@contextmanager
-def closed(gate: int) -> Iterator[None]:
-    """Hold a gate: who comes to it waits until the block ends."""
-    query("SELECT pg_advisory_lock(%(gate)s)", gate=gate)
-    try:
-        yield
-    finally:
-        query("SELECT pg_advisory_unlock(%(gate)s)", gate=gate)
-
-
-def wait_for_sessions_at(gate: int, number: int = 1, deadline: float = 30.0) -> list[int]:
-    """Wait until so many sessions stand at the gate; the pids of their backends."""
-
-    def standing() -> list[tuple[Any, ...]]:
-        found = query(AT_THE_GATE, gate=gate)
-        return found if len(found) == number else []
-
-    return [pid for (pid,) in eventually(standing, deadline)]

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.promises.counted_effects import EFFECTS, NO_EFFECTS, query
+from tests.promises.counted_effects import EFFECTS, NO_EFFECTS
+from tests.sql import query
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db import connection
-
-GATE = 20_260_301
+from tests.gate import EFFECT_KEY
+from tests.sql import query
 
 # A row for each run of the task, in its own transaction: run twice the real task leaves the same
 # vector as run once. The message is the one whose row this transaction has locked. Then it waits
@@ -17,7 +14,7 @@ CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO effect VALUES (NEW.source_id,
         (SELECT id FROM outbox_message WHERE xmax = pg_current_xact_id()::xid));
-    PERFORM pg_advisory_xact_lock_shared({GATE});
+    PERFORM pg_advisory_xact_lock_shared({EFFECT_KEY});
     RETURN NULL;
 END $$;
 CREATE TRIGGER note_effect AFTER UPDATE OF search_vector ON app_post
@@ -37,17 +34,6 @@ SELECT gen_random_uuid(), 'post.updated', 'app.tasks.index_post', 'celery',
        jsonb_build_object('source_id', %(prefix)s || n), 'ready', now()
 FROM generate_series(1, %(number)s) AS n
 """
-
-
-def query(sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters or None)
-        return cursor.fetchall() if cursor.description else []
-
-
-def count(source: str) -> int:
-    number: int = query(f"SELECT count(*) FROM {source}")[0][0]
-    return number
 
 
 def store_ready(prefix: str, number: int) -> None:

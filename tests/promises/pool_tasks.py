@@ -16,6 +16,7 @@ QUEUE = "story"
 def look(source_id: str) -> None:
     """Names no database: where its reads go is the router's choice, for this kind of pool."""
     post = Post.objects.get(source_id=source_id)
+    late = post.tags.order_by("name").values_list("name", flat=True)
     link = Post.tags.through.objects.filter(post_id=post.pk).order_by("pk")[0]
     saw = {
         "categories": sorted(category.name for category in post.categories.all()),
@@ -23,6 +24,7 @@ def look(source_id: str) -> None:
         "foreign key": link.post.title,
         "exists": Post.objects.filter(tags__name="alpha").exists(),
     }
+    saw["evaluated late"] = list(late)
     me = outbox.current_message()
     # Beside the task's own row, so that it is seen by whoever looks for the rest.
     post.body += json.dumps({me.event_type: saw}, sort_keys=True) + "\n"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.devstack.process import Process
-from tests.promises.counted_effects import count
+from tests.sql import count
 from tests.waiting import eventually
 
 START_SECONDS = 30.0
@@ -60,11 +60,6 @@ def freeze(process: Process) -> None:
 
 def wake(process: Process) -> None:
     process.send(signal.SIGCONT)
-
-
-def kill(process: Process) -> None:
-    process.send(signal.SIGKILL)
-    assert process.wait(10) == -signal.SIGKILL
 
 
 def with_options(environment: Mapping[str, str] | None, options: str) -> dict[str, str]:

@@ -14,9 +14,11 @@ from deploy.devstack.application import REPOSITORY
 from deploy.devstack.broker import Broker, start_broker
 from deploy.devstack.debian import DebianPackages
 from deploy.devstack.state import State
+from tests.gate import EFFECT_KEY, closed, wait_for_sessions_at
 from tests.promises.broker_queues import depth, open_queue
-from tests.promises.counted_effects import GATE, count, query, store_ready
+from tests.promises.counted_effects import store_ready
 from tests.service import running
+from tests.sql import count, query
 from tests.waiting import eventually
 
 pytestmark = [
@@ -28,11 +30,6 @@ pytestmark = [
 FOLDERS = {"amqp": "rabbitmq", "redis": "redis", "filesystem": "filesystem"}
 AT_ONCE = 4
 """Tasks that the worker runs at a time."""
-IN_THE_MIDDLE = """
-pg_stat_activity
-WHERE datname = current_database() AND application_name = 'pillarbox worker'
-  AND wait_event_type = 'Lock' AND wait_event = 'advisory'
-"""
 
 
 class MortalBroker:
@@ -96,19 +93,19 @@ def test_after_all_data_of_the_broker_is_lost_every_message_takes_effect_once(
         "OUTBOX_MAX_ATTEMPTS": "2",
     }
     with running(tmp_path, **environment) as service:
-        query(f"SELECT pg_advisory_lock({GATE})")
-        store_ready("before ", number)
-        eventually(lambda: count(IN_THE_MIDDLE) == AT_ONCE, 20)
-        # All are in the broker; what the worker took before the relay's mark is not marked.
-        eventually(lambda: count("outbox_message WHERE state = 'dispatched'") >= number - AT_ONCE)
+        with closed(EFFECT_KEY):
+            store_ready("before ", number)
+            wait_for_sessions_at(EFFECT_KEY, AT_ONCE)
+            # All are in the broker; what the worker took before the relay's mark is not marked.
+            sent = "outbox_message WHERE state = 'dispatched'"
+            eventually(lambda: count(sent) >= number - AT_ONCE)
 
-        broker.wipe()
-        store_ready("while it was away ", later)
-        broker.start()
-        with open_queue(url=broker.url) as queue:
-            queue.declare()
-            assert depth(queue) < number  # it knows nothing any more
-        query(f"SELECT pg_advisory_unlock({GATE})")
+            broker.wipe()
+            store_ready("while it was away ", later)
+            broker.start()
+            with open_queue(url=broker.url) as queue:
+                queue.declare()
+                assert depth(queue) < number  # it knows nothing any more
 
         eventually(lambda: count("outbox_history") == number + later, 60)
         for process in service.processes.values():

@@ -6,16 +6,17 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from tests import senders
-from tests.killer import NAMES, Blow, Killer, query, restart_seconds
+from tests.killer import NAMES, Killer
+from tests.promises.lateness import expect_none_late
 from tests.senders import Senders
 from tests.service import running
+from tests.sql import query
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
@@ -23,23 +24,22 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 ON_FILES = os.environ.get("CELERY_BROKER_URL", "").startswith("filesystem")
 # Rounds, deliveries at least, and lease and re-dispatch time in seconds. On files a worker takes
 # four messages a second, and copies of what waits would pile up.
-FEW = (1, 10, 2) if ON_FILES else (1, 60, 2)
-MANY = (3, 100, 4) if ON_FILES else (20, 2000, 4)
+FEW = (1, 10, 2, 2) if ON_FILES else (1, 60, 2, 2)
+MANY = (3, 100, 12, 4) if ON_FILES else (20, 2000, 12, 4)
 PAUSE_SECONDS = 1.3 if ON_FILES else 0.1
-SLACK_SECONDS = 10.0
 PATIENCE_SECONDS = 90.0
 
 
 @pytest.mark.parametrize(
-    ("rounds", "number", "lease"),
+    ("rounds", "number", "lease", "redispatch"),
     [pytest.param(*FEW, id="few"), pytest.param(*MANY, id="many", marks=pytest.mark.slow)],
 )
 def test_whatever_is_killed_each_accepted_delivery_takes_effect_exactly_once(
-    effects: None, tmp_path: Path, rounds: int, number: int, lease: int
+    effects: None, tmp_path: Path, rounds: int, number: int, lease: int, redispatch: int
 ) -> None:
     environment = {
         "OUTBOX_LEASE_SECONDS": str(lease),
-        "OUTBOX_REDISPATCH_SECONDS": str(lease),
+        "OUTBOX_REDISPATCH_SECONDS": str(redispatch),
         "OUTBOX_PUBLISH_SECONDS": str(lease // 2),
     }
     with (
@@ -57,12 +57,13 @@ def test_whatever_is_killed_each_accepted_delivery_takes_effect_exactly_once(
         with suppress(AssertionError):
             eventually(lambda: not query(left), PATIENCE_SECONDS)
         assert query(left) == []
+        killer.wait_until_ready()
 
     assert Counter(blow.name for blow in killer.blows) == dict.fromkeys(NAMES, rounds)
     assert sending.unanswered > 0  # the web server was down meanwhile
     expect_each_done_once(sending.accepted)
     expect_newest_versions(sending.accepted)
-    expect_none_late(killer.blows, lease + lease)
+    expect_none_late(killer, lease=lease, redispatch=redispatch)
 
 
 def under_way(name: str, sending: Senders) -> Callable[[], object] | None:
@@ -103,23 +104,3 @@ def expect_newest_versions(accepted: dict[int, str]) -> None:
         )
         for post, n in newest.items()
     }
-
-
-def expect_none_late(blows: list[Blow], seconds: int) -> None:
-    """From acceptance to done in so many seconds and ten more, whatever dies meanwhile.
-
-    It has room for one lease and one re-dispatch: two deaths that a message was in the hands of.
-    After more of them it counts from the last. The ten seconds are for the restarts: where these
-    take long, a message may wait for one of each process.
-    """
-    restarts = max(restart_seconds(blow.name, blow.at, blow.held) for blow in blows)
-    limit = timedelta(seconds=seconds + max(SLACK_SECONDS, len(NAMES) * restarts))
-    late = {}
-    for message_id, received_at, done_at in query(
-        "SELECT id, received_at, done_at FROM outbox_history"
-    ):
-        hits = [blow.at for blow in blows if message_id in blow.held]
-        since = received_at if len(hits) <= 2 else max(hits)
-        if done_at - since > limit:
-            late[message_id] = (received_at, hits, done_at)
-    assert late == {}

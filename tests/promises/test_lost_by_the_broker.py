@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import celery
 import pytest
 from kombu import Queue
 
-from tests.promises.counted_effects import GATE, count, query, store_ready
-from tests.service import Service, running
+from tests.gate import EFFECT_KEY, closed, wait_for_sessions_at
+from tests.promises.broker_queues import depth, open_queue
+from tests.promises.counted_effects import store_ready
+from tests.service import Service, kill, running
+from tests.sql import count, query
 from tests.waiting import eventually
 
 pytestmark = [
@@ -24,11 +27,6 @@ pytestmark = [
 
 BATCH_SIZE = 200
 
-IN_THE_MIDDLE = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = 'pillarbox worker'
-  AND wait_event_type = 'Lock' AND wait_event = 'advisory'
-"""
 SENT_AGAIN = "SELECT FROM outbox_message WHERE state = 'dispatched' AND sends > 1 AND NOT suspect"
 AT_ONCE = 4
 """Tasks that the worker runs at a time."""
@@ -36,15 +34,8 @@ AT_ONCE = 4
 
 @pytest.fixture
 def queue() -> Iterator[Queue]:
-    """The queue of the service on the broker, on a connection of the test's own."""
-    with celery.current_app.connection_for_write(heartbeat=0) as broker:
-        yield celery.current_app.amqp.queues["celery"](broker.default_channel)
-
-
-def depth(queue: Queue) -> int:
-    """Messages that wait in the broker; without a worker, all that it has."""
-    waiting: int = queue.queue_declare(passive=True).message_count
-    return waiting
+    with open_queue() as queue:
+        yield queue
 
 
 def take_and_drop(queue: Queue, number: int) -> None:
@@ -71,12 +62,6 @@ def stop_worker(service: Service, queue: Queue) -> None:
     worker = service.processes["worker"]
     worker.send(signal.SIGTERM)
     assert worker.wait(15) == 0, worker.complaint("did not end well")
-
-
-def kill_worker(service: Service) -> None:
-    worker = service.processes["worker"]
-    worker.send(signal.SIGKILL)
-    assert worker.wait(10) == -signal.SIGKILL
 
 
 def expect_once(service: Service, queue: Queue, number: int, deadline: float) -> None:
@@ -128,34 +113,31 @@ def test_what_a_killed_worker_had_in_hand_is_done_once(
         "OUTBOX_PUBLISH_SECONDS": "2",
     }
     with running(tmp_path, **environment) as service:
-        catch_in_the_middle("killed ", number)
-        kill_worker(service)
-        assert count("effect") == 0  # of what was under way nothing is left
-        open_the_gate()
-        service.processes["worker"].start()
+        worker = service.processes["worker"]
+        with caught_in_the_middle("killed ", number):
+            kill(worker)
+            assert count("effect") == 0  # of what was under way nothing is left
+        worker.start()
         expect_once(service, queue, number, 40)
         resent = count("outbox_history WHERE sends > 1")
 
         # The same, and the broker knows nothing any more of what the worker had.
-        service.processes["worker"].start()
-        catch_in_the_middle("killed after an ack ", number)
-        kill_worker(service)
-        take_and_drop(queue, number)
-        open_the_gate()
-        service.processes["worker"].start()
+        worker.start()
+        with caught_in_the_middle("killed after an ack ", number):
+            kill(worker)
+            take_and_drop(queue, number)
+        worker.start()
         expect_once(service, queue, 2 * number, 40)
         assert count("outbox_history WHERE sends > 1") == resent + number
 
 
-def catch_in_the_middle(prefix: str, number: int) -> None:
-    """Store messages and wait until the worker is within as many tasks as it can run."""
-    query(f"SELECT pg_advisory_lock({GATE})")
-    store_ready(prefix, number)
-    eventually(lambda: query(IN_THE_MIDDLE) == [(AT_ONCE,)], 20)
-
-
-def open_the_gate() -> None:
-    query(f"SELECT pg_advisory_unlock({GATE})")
+@contextmanager
+def caught_in_the_middle(prefix: str, number: int) -> Iterator[None]:
+    """Store messages and hold the worker within as many tasks as it can run."""
+    with closed(EFFECT_KEY):
+        store_ready(prefix, number)
+        wait_for_sessions_at(EFFECT_KEY, AT_ONCE, 20)
+        yield
 
 
 def test_the_backlog_waits_in_the_table_and_nothing_is_sent_twice(

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.promises.broker_queues import depth, open_queue
-from tests.promises.counted_effects import count, query
-from tests.promises.siblings import at_work, kill, sibling
-from tests.service import Service, running
+from tests.promises.siblings import at_work, sibling
+from tests.service import Service, kill, running
+from tests.sql import count, query
 from tests.waiting import eventually
 
 pytestmark = [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from tests.promises.by_hand import (
     sessions,
     take_in,
 )
+from tests.service import Service, running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 
@@ -30,6 +32,8 @@ SENDERS, PREPARERS = 6, 2
 THREADS = SENDERS + PREPARERS
 
 Sent = tuple[str, str, int]  # webhook-id, event type, timestamp
+Door = Callable[[dict[str, Any], str], UUID]
+"""Takes an event and its webhook-id; the id of the message that was accepted for it."""
 
 
 def deliveries_of(source_id: str) -> list[Sent]:
@@ -83,9 +87,29 @@ def links() -> int:
     return int(number)
 
 
-def send(share: list[tuple[str, Sent]]) -> list[UUID]:
+def post_to(service: Service) -> Door:
+    """The service's own door, as the sender sees it."""
+
+    def post(event: dict[str, Any], webhook_id: str) -> UUID:
+        answer = service.deliver(event, webhook_id)
+        assert answer.status == 202, answer
+        return UUID(answer.body["message_id"])
+
+    return post
+
+
+@pytest.fixture
+def door(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path) -> Iterator[Door]:
+    if request.param == "record":
+        yield take_in
+        return
+    with running(tmp_path, only={"web"}, WEB_CONCURRENCY="2") as service:
+        yield post_to(service)
+
+
+def send(door: Door, share: list[tuple[str, Sent]]) -> list[UUID]:
     return [
-        take_in(event(sent[1], source_id, at=sent[2], **content_of(sent)), sent[0])
+        door(event(sent[1], source_id, at=sent[2], **content_of(sent)), sent[0])
         for source_id, sent in share
     ]
 
@@ -102,8 +126,14 @@ def work(share: list[UUID]) -> list[str]:
     return [index(message_id) for message_id in share]
 
 
-@pytest.mark.parametrize("posts", [20, pytest.param(100, marks=pytest.mark.slow)])
-def test_of_shuffled_deliveries_from_many_threads_the_newest_wins_whole(posts: int) -> None:
+@pytest.mark.parametrize(
+    ("posts", "door"),
+    [(20, "record"), pytest.param(100, "http", marks=pytest.mark.slow)],
+    indirect=["door"],
+)
+def test_of_shuffled_deliveries_from_many_threads_the_newest_wins_whole(
+    posts: int, door: Door
+) -> None:
     sent_for = {f"post{n}": deliveries_of(f"post{n}") for n in range(posts)}
     everything = [
         (source_id, sent) for source_id, all_sent in sent_for.items() for sent in all_sent
@@ -113,7 +143,7 @@ def test_of_shuffled_deliveries_from_many_threads_the_newest_wins_whole(posts: i
     random.shuffle(everything)
 
     with sessions(THREADS) as pool:
-        coming = [pool.submit(send, everything[n::SENDERS]) for n in range(SENDERS)]
+        coming = [pool.submit(send, door, everything[n::SENDERS]) for n in range(SENDERS)]
         preparing = [
             pool.submit(prepare_while, lambda: not all(share.done() for share in coming))
             for _ in range(PREPARERS)

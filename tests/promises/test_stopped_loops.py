@@ -15,24 +15,18 @@ import pytest
 
 from deploy.devstack.process import Process
 from tests.factories import event
-from tests.promises.claims import (
-    CLAIM_GATE,
-    GATED,
-    UNGATED,
-    closed,
-    wait_for_sessions_at,
-)
-from tests.promises.counted_effects import count, query, store_ready
+from tests.gate import CLAIM, FILL, closed, wait_for_sessions_at
+from tests.promises.counted_effects import store_ready
 from tests.promises.siblings import (
     at_work,
     freeze,
-    kill,
     sibling,
     wait_for_sessions,
     wake,
     with_options,
 )
-from tests.service import Service, running
+from tests.service import Service, kill, running
+from tests.sql import count, query
 from tests.waiting import eventually
 
 pytestmark = [
@@ -47,30 +41,20 @@ SHORT = {"OUTBOX_LEASE_SECONDS": "2", "OUTBOX_PUBLISH_SECONDS": "1"}
 IDLE_OPTION = "-c%20idle_in_transaction_session_timeout%3D1s"
 ROW = "FROM outbox_message WHERE payload->>'source_id' = %(source)s"
 
-FILL_GATE = 20_260_303
-FILL_GATED = f"""
-CREATE FUNCTION wait_to_fill() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_advisory_xact_lock_shared({FILL_GATE});
-    RETURN NULL;
-END $$;
-CREATE TRIGGER wait_to_fill AFTER UPDATE OF title ON app_post
-    FOR EACH ROW EXECUTE FUNCTION wait_to_fill();
-"""
-NOT_FILL_GATED = "DROP TRIGGER wait_to_fill ON app_post; DROP FUNCTION wait_to_fill();"
-
 
 @pytest.fixture
 def service(effects: None, tmp_path: Path) -> Iterator[Service]:
     """The service, of which only the web process runs; the rest waits to be started."""
-    query(GATED + FILL_GATED)
+    CLAIM.plant()
+    FILL.plant()
     try:
         with running(tmp_path) as service:
             for name in ("postprocess", "relay", "worker"):
                 kill(service.processes[name])
             yield service
     finally:
-        query(UNGATED + NOT_FILL_GATED)
+        CLAIM.remove()
+        FILL.remove()
 
 
 Written = Callable[[], list[tuple[Any, ...]]]
@@ -114,7 +98,7 @@ def let_the_other_take(service: Service, name: str, source: str, until: str) -> 
     """Have the service's own process take the message; unless it holds it, it is gone then."""
     other = service.processes[name]
     if until == "held":
-        stop_within(CLAIM_GATE, other, other.start)
+        stop_within(CLAIM.key, other, other.start)
         eventually(
             lambda: query(f"SELECT 1 {ROW} AND due_at > clock_timestamp()", source=source), PATIENCE
         )
@@ -133,7 +117,7 @@ def test_a_relay_stopped_before_it_sends_changes_nothing_of_what_another_has_tak
     first = sibling(service.processes["relay"], "first", **SHORT)
     with at_work(first):
         wait_for_sessions(relay=1)
-        stop_within(CLAIM_GATE, first, lambda: store_ready("post", 1))
+        stop_within(CLAIM.key, first, lambda: store_ready("post", 1))
         look = written("post1")
         lease_runs_out("post1")
         let_the_other_take(service, "relay", "post1", until)
@@ -185,7 +169,7 @@ def test_a_postprocessor_stopped_before_it_prepares_leaves_what_another_has_take
     first = sibling(service.processes["postprocess"], "first", **SHORT)
     with at_work(first):
         wait_for_sessions(postprocess=1)
-        stop_within(CLAIM_GATE, first, lambda: service.deliver(event(source_id="post1")))
+        stop_within(CLAIM.key, first, lambda: service.deliver(event(source_id="post1")))
         look = written("post1")
         lease_runs_out("post1")
         let_the_other_take(service, "postprocess", "post1", until)
@@ -206,7 +190,7 @@ def test_a_postprocessor_stopped_in_its_transaction_loses_it_and_leaves_what_ano
     first = sibling(given, "first", **SHORT, **with_options(given.env, IDLE_OPTION))
     with at_work(first):
         wait_for_sessions(postprocess=1)
-        stop_within(FILL_GATE, first, lambda: service.deliver(event(source_id="post1")))
+        stop_within(FILL.key, first, lambda: service.deliver(event(source_id="post1")))
         look = written("post1")
         lease_runs_out("post1")
         let_the_other_take(service, "postprocess", "post1", until)
@@ -226,7 +210,7 @@ def test_a_postprocessor_that_lost_its_transaction_gives_back_what_is_still_its_
     first = sibling(given, "first", **with_options(given.env, IDLE_OPTION))
     with at_work(first):
         wait_for_sessions(postprocess=1)
-        stop_within(FILL_GATE, first, lambda: service.deliver(event(source_id="post1")))
+        stop_within(FILL.key, first, lambda: service.deliver(event(source_id="post1")))
         mine = "pg_stat_activity WHERE application_name = 'pillarbox postprocess'"
         eventually(lambda: count(mine) == 0, PATIENCE)
         wake(first)

@@ -36,6 +36,7 @@ SAW = {
     "tags": ["alpha", "beta"],
     "foreign key": "headline",
     "exists": True,
+    "evaluated late": ["alpha", "beta"],
 }
 
 

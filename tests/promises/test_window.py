@@ -10,9 +10,9 @@ import pytest
 from kombu import Queue
 
 from tests.promises.broker_queues import depth, open_queue
-from tests.promises.counted_effects import count, query
-from tests.promises.siblings import at_work, kill, sibling, wait_for_sessions
-from tests.service import running
+from tests.promises.siblings import at_work, sibling, wait_for_sessions
+from tests.service import kill, running
+from tests.sql import count, query
 from tests.waiting import eventually
 
 pytestmark = [

@@ -11,10 +11,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg2
 from django.db import connection
+
+from tests.systemd.first_start import first_start
 
 ROOT = Path(__file__).resolve().parents[2]
 SQL = (ROOT / "deploy" / "roles.sql").read_text()
@@ -43,6 +45,8 @@ class RoleDatabase:
 
     name: str
     passwords: dict[str, str]
+    credentials: Path
+    """The folder with a file for each secret, as the units read it."""
 
     def url(self, role: str) -> str:
         given = connection.settings_dict
@@ -50,6 +54,24 @@ class RoleDatabase:
             f"postgresql://{role}:{quote(self.passwords[role])}"
             f"@{given['HOST']}:{given['PORT']}/{self.name}"
         )
+
+    def empty(self) -> None:
+        """Remove the rows that a test has left."""
+        tables = "outbox_message, outbox_history, app_delivery, app_post, app_category, app_tag"
+        self.run(ROLES[0], f"TRUNCATE {tables}, auth_user CASCADE")
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Django's own connection works on it, as the role that the tests run as."""
+        given = connection.settings_dict
+        others = given["NAME"]
+        connection.close()
+        given["NAME"] = self.name
+        try:
+            yield
+        finally:
+            connection.close()
+            given["NAME"] = others
 
     def run(self, role: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement as a role, and give its rows."""
@@ -103,20 +125,25 @@ def clear(server: Any) -> None:
 
 
 @contextmanager
-def role_database() -> Iterator[RoleDatabase]:
-    """Make the database and its roles as an operator would; take both away again."""
+def role_database(folder: Path) -> Iterator[RoleDatabase]:
+    """Make the database and its roles as an operator does; take both away again."""
     name = PREFIX + secrets.token_hex(4)
-    database = RoleDatabase(name, {role: secrets.token_hex(8) for role in ROLES})
+    given = connection.get_connection_params()
     with closing(session("postgres")) as raw, raw.cursor() as server:
         clear(server)
-        server.execute(f'CREATE DATABASE "{name}"')
         try:
-            apply_roles(name)
-            for role, password in database.passwords.items():
-                server.execute(f'ALTER ROLE "{role}" PASSWORD %s', [password])
-                server.execute(f'COMMENT ON ROLE "{role}" IS %s', [MARK])
-            database.expect("pillarbox_owner", "migrate", "-v", "0")
-            apply_roles(name)
-            yield database
+            credentials = first_start(folder, given, name)
+            passwords = {role: password_in(credentials, role) for role in ROLES}
+            yield RoleDatabase(name, passwords, credentials)
         finally:
+            server.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(ROLES)])
+            for [role] in server.fetchall():
+                server.execute(f'COMMENT ON ROLE "{role}" IS %s', [MARK])
             clear(server)
+
+
+def password_in(credentials: Path, role: str) -> str:
+    """The password of a role, by the URL that its process is given."""
+    url = (credentials / f"{role.removeprefix('pillarbox_')}-database-url").read_text()
+    assert urlsplit(url).username == role
+    return urlsplit(url).password or ""

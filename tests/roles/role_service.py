@@ -19,10 +19,15 @@ from tests.waiting import eventually
 
 
 @contextmanager
-def service_under_roles(roles: RoleDatabase, folder: Path) -> Iterator[Service]:
+def service_under_roles(roles: RoleDatabase, folder: Path, **environment: str) -> Iterator[Service]:
     """Start them and wait until deliveries are taken; stop them at the end."""
     port, secret = free_port(), "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    given = {**environment_without_replica(), "DJANGO_SETTINGS_MODULE": "settings.base"}
+    given = {
+        **environment_without_replica(),
+        "DJANGO_SETTINGS_MODULE": "settings.base",
+        "WEB_CONCURRENCY": "1",
+        **environment,
+    }
     servers = {"CELERY_BROKER_URL": os.environ["CELERY_BROKER_URL"]}
     own = {"WEBHOOK_SECRETS": secret, "DJANGO_SECRET_KEY": secrets.token_urlsafe(50)}
     env = application.environment(servers, own, given)

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.timeout(180)
 
 OWNER, WEB, POSTPROCESS, RELAY, WORKER = ROLES
 
+TOKEN = "a-token-of-these-tests"
+
 NEW_MESSAGE = """
 INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
 VALUES (gen_random_uuid(), 'post.created', 'app.tasks.index_post', 'role-tests',
@@ -29,11 +31,43 @@ VALUES (gen_random_uuid(), 'post.created', 'app.tasks.index_post', 'role-tests',
 RETURNING id
 """
 
+# What somebody does in the admin: log in, look at each list, edit a Post, log out.
+ADMIN_SESSION = f"""
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+from app.models import Post
+client = Client(SERVER_NAME="localhost")
+form = {{"username": "admin", "password": "{TOKEN}"}}
+assert client.post(reverse("admin:login"), form).status_code == 302
+lists = [reverse(f"admin:{{m._meta.app_label}}_{{m._meta.model_name}}_changelist")
+         for m in admin.site._registry]
+for page in [reverse("admin:index"), *lists]:
+    assert client.get(page).status_code == 200, page
+post = Post.everything.create(source_id="post-admin", title="new")
+edit = reverse("admin:app_post_change", args=[post.pk])
+answer = client.post(edit, {{"title": "edited", "body": ""}})
+assert answer.status_code == 302, answer.content
+assert client.post(reverse("admin:logout")).status_code == 200
+print(len(lists) + 1, "pages")
+"""
+
 
 @pytest.fixture(scope="module")
-def roles(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[RoleDatabase]:
-    with django_db_blocker.unblock(), role_database() as database:
+def roles(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RoleDatabase]:
+    folder = tmp_path_factory.mktemp("etc")
+    with django_db_blocker.unblock(), role_database(folder) as database:
         yield database
+
+
+@pytest.fixture
+def empty(roles: RoleDatabase) -> None:
+    """No rows that a test before has left."""
+    roles.empty()
 
 
 def partitions_of(roles: RoleDatabase) -> list[str]:
@@ -127,6 +161,7 @@ def test_maintain_is_the_owners_and_says_so_to_others(roles: RoleDatabase) -> No
     assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
 
 
+@pytest.mark.usefixtures("empty")
 def test_post_processor_and_relay_do_their_work(roles: RoleDatabase, tmp_path: Path) -> None:
     [[pending]] = roles.run(WEB, NEW_MESSAGE, "pending", "pending")
     roles.expect(POSTPROCESS, "postprocess", "--drain")
@@ -143,14 +178,13 @@ def test_post_processor_and_relay_do_their_work(roles: RoleDatabase, tmp_path: P
     ]
     [sent] = folder.glob("*.msg")
     assert str(pending) in sent.read_text()
-    roles.run(OWNER, "TRUNCATE outbox_message, app_post CASCADE")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("empty")
 def test_each_process_of_the_service_works_under_its_own_role(
     roles: RoleDatabase, tmp_path: Path
 ) -> None:
-    with service_under_roles(roles, tmp_path) as service:
+    with service_under_roles(roles, tmp_path, READ_TOKENS=TOKEN) as service:
         first = service.deliver(event(), "msg_1")
         assert first.status == 202, first
         path = first.headers["location"]
@@ -161,6 +195,37 @@ def test_each_process_of_the_service_works_under_its_own_role(
         eventually(
             lambda: service.ask("GET", changed.headers["location"]).body["state"] == "done", 30
         )
-    tags = "SELECT name FROM app_tag JOIN app_post_tags ON tag_id = app_tag.id ORDER BY 1"
-    assert roles.run(WEB, tags) == [("b",), ("c",)]
+        found = service.ask("GET", "/posts/?tag=c", authorization=f"Bearer {TOKEN}")
+        assert [post["tags"] for post in found.body["posts"]] == [["b", "c"]]
+        for page in ("?q=title", f"{found.body['posts'][0]['source_id']}/"):
+            answer = service.ask("GET", f"/posts/{page}", authorization=f"Bearer {TOKEN}")
+            assert answer.status == 200, answer
     assert roles.run(WEB, "SELECT attempts, sends FROM outbox_history") == [(0, 1), (0, 1)]
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.slow
+def test_the_admin_works_under_the_role_of_web(roles: RoleDatabase) -> None:
+    roles.expect(
+        OWNER,
+        *("createsuperuser", "--noinput", "--username", "admin", "--email", "a@example.org"),
+        DJANGO_SUPERUSER_PASSWORD=TOKEN,
+    )
+    pages = roles.expect(WEB, "shell", "-v", "0", "-c", ADMIN_SESSION, READ_TOKENS=TOKEN)
+    assert pages.split() == ["9", "pages"]
+    assert roles.run(WEB, "SELECT title FROM app_post WHERE source_id = 'post-admin'") == [
+        ("edited",)
+    ]
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.slow
+def test_the_operators_commands_are_the_owners(roles: RoleDatabase) -> None:
+    [[dead]] = roles.run(WEB, NEW_MESSAGE, "pending", "pending")
+    roles.run(OWNER, "UPDATE outbox_message SET state = 'dead', last_error = 'an error'")
+
+    assert '"dead": 1' in roles.expect(OWNER, "outbox", "stats", "--json", "--exact")
+    assert "an error" in roles.expect(OWNER, "outbox", "show", str(dead))
+    roles.expect(OWNER, "outbox", "requeue", str(dead))
+
+    assert roles.run(WEB, "SELECT state FROM outbox_message") == [("pending",)]

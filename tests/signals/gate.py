@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import psycopg2
 from django.db import connection
 
+from tests.sql import query
 from tests.waiting import eventually
 
-KEY = 20_260_302
+KEY = 20_260_304
 
 # It tries instead of waiting in a queue of locks: a web request would give up after a second.
 FUNCTIONS = f"""
@@ -31,12 +31,6 @@ WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = %(name)s AND wait_event = 'PgSleep'
 """
-
-
-def query(sql: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters or None)
-        return cursor.fetchall() if cursor.description else []
 
 
 class Gate:

@@ -15,7 +15,7 @@ from subprocess import TimeoutExpired
 from deploy.devstack import application
 from deploy.devstack.process import Process
 from tests.service import Service, database_url, free_port
-from tests.signals.gate import query
+from tests.sql import query
 from tests.waiting import eventually
 
 LISTENS = """

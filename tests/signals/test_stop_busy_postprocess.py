@@ -13,8 +13,9 @@ import pytest
 from outbox.models import OutboxMessage
 from outbox.states import State
 from tests.message_factory import MessageFactory, seconds_from_now
-from tests.signals.gate import closed_gate, query
+from tests.signals.gate import closed_gate
 from tests.signals.one_process import one_process, stop_twice
+from tests.sql import query
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]

@@ -14,8 +14,9 @@ import pytest
 
 from tests.factories import event
 from tests.service import Service
-from tests.signals.gate import closed_gate, query
+from tests.signals.gate import closed_gate
 from tests.signals.one_process import one_process, wait_until_idle
+from tests.sql import query
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
@@ -67,27 +68,35 @@ def test_a_request_in_flight_is_answered_and_no_new_one_is_taken(
     assert query("SELECT id, state, attempts FROM outbox_message") == [(message_id, "pending", 0)]
 
 
-@pytest.mark.slow
+def cut_off(service: Service, second: signal.Signals) -> None:
+    """Send a delivery, and two signals while it is being stored; nothing of it is."""
+    web = service.processes["web"]
+    wait_until_idle(service, "web")
+    with closed_gate("app_delivery") as gate:
+        sender = Sender(service)
+        gate.wait_for("web")
+        web.send(signal.SIGTERM)
+        eventually(lambda: refuses(service), 4)
+        web.send(second)
+        assert web.wait(20) == 0
+        assert isinstance(sender.wait(), Exception)
+    waits = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pillarbox web'"
+    eventually(lambda: not query(waits), 20)
+    assert query("SELECT id FROM outbox_message") == []
+
+
 def test_the_second_signal_cuts_a_request_off_and_nothing_of_it_is_stored(
     transactional_db: None, tmp_path: Path
 ) -> None:
     with one_process("web", tmp_path) as service:
-        web = service.processes["web"]
-        wait_until_idle(service, "web")
-        with closed_gate("app_delivery") as gate:
-            sender = Sender(service)
-            gate.wait_for("web")
-            web.send(signal.SIGTERM)
-            eventually(lambda: refuses(service), 4)
-            web.send(signal.SIGINT)  # gunicorn takes a second SIGTERM for the first
-            assert web.wait(20) == 0
-            assert isinstance(sender.wait(), Exception)
-        waits = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pillarbox web'"
-        eventually(lambda: not query(waits), 20)
-        assert query("SELECT id FROM outbox_message") == []
+        cut_off(service, signal.SIGTERM)
 
-        # The sender, who has no answer, sends it again.
-        web.start()
+
+@pytest.mark.slow
+def test_a_sender_who_was_cut_off_sends_again(transactional_db: None, tmp_path: Path) -> None:
+    with one_process("web", tmp_path) as service:
+        cut_off(service, signal.SIGINT)
+        service.processes["web"].start()
         wait_until_idle(service, "web")
         assert service.deliver(event(), "msg_1").status == 202
     assert query("SELECT count(*) FROM outbox_message") == [(1,)]

@@ -12,9 +12,10 @@ import pytest
 from outbox.models import OutboxMessage
 from relay.dispatcher import Dispatcher
 from relay.publisher import Publisher
-from tests.promises.counted_effects import POSTS, count
-from tests.signals.gate import Gate, closed_gate, query
+from tests.promises.counted_effects import EFFECTS, NO_EFFECTS, store_ready
+from tests.signals.gate import Gate, closed_gate
 from tests.signals.one_process import one_process, stop_twice
+from tests.sql import count, query
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(150)]
@@ -22,26 +23,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(150)]
 NUMBER, AT_ONCE = 8, 2
 # A filesystem has no prefetch of its own: kombu takes one message at a time there as well.
 PREFETCH = ("--prefetch-multiplier", "3")
-READY = """
-INSERT INTO outbox_message (id, event_type, task, queue, payload, state, ready_at)
-SELECT gen_random_uuid(), 'post.updated', 'app.tasks.index_post', 'celery',
-       jsonb_build_object('source_id', 'post ' || n), 'ready', now()
-FROM generate_series(1, %(number)s) AS n
-"""
-# A row for each run of the task, in its own transaction.
-EFFECTS = """
-CREATE TABLE effect (source_id text NOT NULL);
-CREATE FUNCTION note_effect() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO effect VALUES (NEW.source_id);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER note_effect AFTER UPDATE OF search_vector ON app_post
-    FOR EACH ROW EXECUTE FUNCTION note_effect();
-"""
-NO_EFFECTS = """
-DROP TRIGGER note_effect ON app_post; DROP FUNCTION note_effect(); DROP TABLE effect;
-"""
 
 
 def pool(name: str) -> tuple[str, ...]:
@@ -56,8 +37,7 @@ def gate(transactional_db: None) -> Iterator[Gate]:
         queue.declare()
         queue.purge()
     query(EFFECTS)
-    query(POSTS, prefix="post ", number=NUMBER)
-    query(READY, number=NUMBER)
+    store_ready("post ", NUMBER)
     publisher = Publisher(celery.current_app, deadline=5)
     try:
         Dispatcher(publisher, batch_size=NUMBER).step()

@@ -4,60 +4,89 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.service import Service, running
 from tests.signals.one_process import one_process, stop, wait_until_idle
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
+ALL = ("web", "postprocess", "relay", "worker")
 ON_FILES = os.environ.get("CELERY_BROKER_URL", "").startswith("filesystem")
-PATIENCE = 4.0
-"""Seconds, of which one would do on a machine that does nothing else."""
+AT_MOST_SECONDS = 1.0
+TRIES = 5
+"""A busy machine may make some stops late, and not the best of so many."""
 # Celery closes a worker that was stopped from the keyboard with 1, whatever became of its tasks.
 EXIT_CODES = {("worker", signal.SIGINT): 1}
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
-@pytest.mark.parametrize("name", ["web", "postprocess", "relay", "worker"])
-def test_an_idle_process_ends_at_once(
-    name: str, number: signal.Signals, transactional_db: None, tmp_path: Path
-) -> None:
-    with one_process(name, tmp_path) as service:
-        wait_until_idle(service, name)
-        code, seconds = stop(service.processes[name], number)
-        assert code == EXIT_CODES.get((name, number), 0), service.processes[name].log_tail()
-        print(f"{name} ended in {seconds:.2f} s")
-        # Celery looks up from its polling of files every few seconds only.
-        assert seconds < PATIENCE + 6 * (ON_FILES and name == "worker")
+Start = Callable[[Path], AbstractContextManager[Service]]
 
 
-@pytest.mark.slow
-def test_prefork_ends_at_once_too(transactional_db: None, tmp_path: Path) -> None:
-    with one_process("worker", tmp_path, "-P", "prefork", "-c", "2") as service:
-        wait_until_idle(service, "worker")
-        code, seconds = stop(service.processes["worker"])
-        assert code == 0
-        print(f"worker with prefork ended in {seconds:.2f} s")
-        assert seconds < PATIENCE + 6 * ON_FILES
+def most(name: str) -> float:
+    # Celery looks up from its polling of files every few seconds only.
+    return AT_MOST_SECONDS + 6 * (ON_FILES and name == "worker")
 
 
-@pytest.mark.slow
-def test_callers_who_keep_their_connections_do_not_hold_up_the_web_process(
-    transactional_db: None, tmp_path: Path
-) -> None:
-    with one_process("web", tmp_path) as service:
-        wait_until_idle(service, "web")
-        kept = [service.connection() for _ in range(3)]
-        for connection in kept[:2]:
+def keep_connections(service: Service, until: ExitStack) -> None:
+    """Callers who have asked something, and one who has not; all stay."""
+    for asks in (True, True, False):
+        connection = service.connection()
+        until.callback(connection.close)
+        connection.connect()
+        if asks:
             connection.request("GET", "/livez")
             assert connection.getresponse().read()
-        kept[2].connect()  # and asks nothing
-        code, seconds = stop(service.processes["web"])
-        for connection in kept:
-            connection.close()
-        assert code == 0
-        print(f"web with open connections ended in {seconds:.2f} s")
-        assert seconds < PATIENCE
+
+
+def best_stops(
+    start: Start, folder: Path, number: signal.Signals, *, most_seconds: float = AT_MOST_SECONDS
+) -> dict[str, float]:
+    """The seconds of the best stop of each process; no further try once all are quick enough."""
+    best: dict[str, float] = {}
+    for attempt in range(TRIES):
+        place = folder / str(attempt)
+        place.mkdir()
+        with start(place) as service, ExitStack() as open_:
+            for name in service.processes:
+                wait_until_idle(service, name)
+            if "web" in service.processes:
+                keep_connections(service, open_)
+            for name, process in service.processes.items():
+                code, seconds = stop(process, number)
+                print(f"{name} ended in {seconds:.2f} s")
+                assert code == EXIT_CODES.get((name, number), 0), process.log_tail()
+                best[name] = min(seconds, best.get(name, seconds))
+        if all(seconds < max(most(name), most_seconds) for name, seconds in best.items()):
+            break
+    return best
+
+
+def assert_quick(best: dict[str, float]) -> None:
+    assert {name: seconds for name, seconds in best.items() if seconds >= most(name)} == {}
+
+
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
+    ids=["TERM", "INT"],
+)
+def test_idle_processes_end_within_a_second_whoever_keeps_connections(
+    number: signal.Signals, transactional_db: None, tmp_path: Path
+) -> None:
+    best = best_stops(lambda folder: running(folder, WEB_CONCURRENCY="1"), tmp_path, number)
+    assert sorted(best) == sorted(ALL)
+    assert_quick(best)
+
+
+@pytest.mark.slow
+def test_prefork_ends_within_three_seconds(transactional_db: None, tmp_path: Path) -> None:
+    def start(folder: Path) -> AbstractContextManager[Service]:
+        return one_process("worker", folder, "-P", "prefork", "-c", "2")
+
+    # Each of billiard's children sleeps for a second before it exits.
+    best = best_stops(start, tmp_path, signal.SIGTERM, most_seconds=3)
+    assert best["worker"] < 3 + 6 * ON_FILES

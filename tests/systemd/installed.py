@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import os
-import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.systemd import rendering
-from tests.service import Service, database_url, free_port
+from tests.service import Service, free_port
 from tests.systemd.machine import USER, Machine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,10 +37,10 @@ def render(folder: Path, *options: str) -> None:
 
 
 @contextmanager
-def installed(folder: Path) -> Iterator[Installed]:
-    """The units on a machine that runs, none of them started, and the test's own servers."""
+def installed(folder: Path, credentials: Path) -> Iterator[Installed]:
+    """The units on a machine that runs, none of them started, with a folder of credentials."""
     config = folder / "machine"
-    port, secret = free_port(), _webhook_secret()
+    port = free_port()
     render(
         config / "units",
         "--user",
@@ -52,16 +50,8 @@ def installed(folder: Path) -> Iterator[Installed]:
         "--environment",
         "/run/machine/environment",
     )
-    given = {
-        "database-url": database_url("default"),
-        "owner-database-url": database_url("default"),
-        "broker-url": os.environ["CELERY_BROKER_URL"],
-        "webhook-secrets": secret,
-        "secret-key": secrets.token_urlsafe(50),
-    }
-    (config / "credentials").mkdir(mode=0o700)
-    for name, value in given.items():
-        (config / "credentials" / name).write_text(value + "\n")
+    shutil.copytree(credentials, config / "credentials")
+    secret = (credentials / "webhook-secrets").read_text().strip()
     (config / "environment").write_text(
         f"PORT={port}\nDJANGO_ALLOWED_HOSTS=127.0.0.1\nDJANGO_SSL_REDIRECT=false\n"
         "WEB_CONCURRENCY=1\nOUTBOX_LEASE_SECONDS=10\n"
@@ -69,7 +59,3 @@ def installed(folder: Path) -> Iterator[Installed]:
     visible = [REPOSITORY, *map(Path, rendering.interpreter_folders(Path(sys.executable)))]
     with Machine(config, visible) as machine:
         yield Installed(machine, Service(port, secret, {}))
-
-
-def _webhook_secret() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()

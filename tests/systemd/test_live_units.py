@@ -10,15 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from tests.factories import event
 from tests.message_factory import state_of
-from tests.promises.counted_effects import count, store_ready
+from tests.promises.counted_effects import store_ready
+from tests.roles.role_database import RoleDatabase, role_database
+from tests.roles.role_service import empty_the_queue
+from tests.sql import count, query
 from tests.systemd import machine
+from tests.systemd.first_start import started_units
 from tests.systemd.installed import (
     POSTPROCESS,
     RELAY,
     REPOSITORY,
+    SECOND_RELAY,
     SERVICES,
     WEB,
     Installed,
@@ -37,24 +43,51 @@ pytestmark = [
 
 WATCHDOG_SECONDS = 60
 """As in the unit."""
+MAINTAIN_TIMER = "pillarbox-maintain.timer"
+NAMES = ("web", "postprocess", "relay", "worker")
+
+
+@pytest.fixture(scope="module")
+def roles(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RoleDatabase]:
+    folder = tmp_path_factory.mktemp("etc")
+    with django_db_blocker.unblock(), role_database(folder) as database:
+        yield database
 
 
 @pytest.fixture
-def units(transactional_db: None, tmp_path: Path) -> Iterator[Installed]:
-    with installed(tmp_path) as units:
+def units(transactional_db: None, roles: RoleDatabase, tmp_path: Path) -> Iterator[Installed]:
+    roles.empty()
+    empty_the_queue()
+    with roles.as_default(), installed(tmp_path, roles.credentials) as units:
         yield units
     assert units.machine.name not in machine.listed()
 
 
+def users_of_the_database() -> set[str]:
+    """The roles whose sessions the processes have open."""
+    users = query(
+        "SELECT DISTINCT usename FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return {user for [user] in users}
+
+
 def test_all_units_become_active_and_a_delivery_is_done(units: Installed) -> None:
-    units.machine.systemctl("start", *SERVICES, "pillarbox-maintain.timer")
+    assert {*started_units()} == {*SERVICES, MAINTAIN_TIMER} - {SECOND_RELAY}
+    units.machine.systemctl("start", *started_units(), SECOND_RELAY)
 
     answer = units.service.deliver(event())
     assert answer.status == 202, answer
     eventually(lambda: state_of(answer.body["message_id"]) == "done", 60)
     units.machine.systemctl("start", "pillarbox-maintain.service")
-    states = units.machine.systemctl("is-active", *SERVICES, "pillarbox-maintain.timer")
+    assert units.machine.show("pillarbox-maintain.service", "Result") == "success"
+    states = units.machine.systemctl("is-active", *SERVICES, MAINTAIN_TIMER)
     assert set(states.split()) == {"active"}
+    assert users_of_the_database() == {f"pillarbox_{name}" for name in NAMES}
     assert {units.machine.show(unit, "NRestarts") for unit in SERVICES} == {"0"}
     assert units.machine.show(POSTPROCESS, "StatusText") == "working"
     for unit in SERVICES:

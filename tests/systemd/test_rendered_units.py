@@ -10,6 +10,7 @@ from deploy.systemd.rendering import TEMPLATES
 from settings.variables import VARIABLES
 from tests.systemd import analyzer
 from tests.systemd.analyzer import Analyzer
+from tests.systemd.first_start import PAGE
 from tests.systemd.installed import render
 
 SERVICES = sorted(path.name for path in TEMPLATES.glob("*.service"))
@@ -99,6 +100,19 @@ def test_every_secret_of_a_process_is_a_credential(units: Path, service: str) ->
         if variable.secret and process in variable.required_by | variable.required_in_production_by
     }
     assert required <= set(given)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_given_the_url_of_its_own_role(units: Path, service: str) -> None:
+    role = "owner" if PROCESSES[service] == "command" else PROCESSES[service]
+    [loaded] = [
+        line
+        for line in settings(units / service, "LoadCredential")
+        if "database-url:" in line
+        if not line.startswith("database-replica-url:")
+    ]
+    assert loaded == f"database-url:/etc/pillarbox/credentials/{role}-database-url"
+    assert f"`{role}-database-url`" in PAGE.read_text()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import outbox
 from outbox import consumer, registry, store
 from outbox.declaration import Task
+from outbox.last_error import NO_WORD
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.states import State
 from relay.outcome import Outcome
@@ -108,7 +109,7 @@ def test_a_suspect_whose_tries_are_used_up_is_not_sent_again(broker: Broker, tas
     pk = MessageFactory(suspect=True, attempts=task.max_attempts).pk
     relay(broker).step()
     assert broker.batches == []
-    assert (row(pk).state, row(pk).last_error) == (State.DEAD, store.NO_WORD)
+    assert (row(pk).state, row(pk).last_error) == (State.DEAD, NO_WORD)
 
 
 def test_a_message_that_killed_its_relay_is_sent_alone(broker: Broker) -> None:

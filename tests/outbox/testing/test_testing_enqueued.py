@@ -21,7 +21,7 @@ from outbox.testing import OutboxTestMixin, assert_enqueued, assert_not_enqueued
 from tests.conftest import Declare
 from tests.message_factory import MessageFactory
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 database = pytest.mark.django_db
 
