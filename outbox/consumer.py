@@ -8,12 +8,12 @@ import traceback
 import uuid
 from collections.abc import Coroutine, Generator
 from dataclasses import replace
-from time import monotonic
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, transaction
 
 from outbox import outage, registry, soft_limit, store
 from outbox.backoff import is_wait
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MOST_LOSSES = 2
-"""A delivery that has lost its database so often may be what crashes it."""
-
 
 def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     """Run the task of a message once, and return the word for what became of it.
@@ -42,31 +39,26 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     the body runs, so that a message which kills its process comes to an end; a first delivery
     saves that commit. The body's exception is raised again once the retry has been written.
 
-    A try that loses its database is not counted, and made anew once it is back: to end it would
-    have the broker forget the message, and leave it to be sent again much later. Lost a second
-    time it is a failure like any other, since the message may be what crashes the server.
+    A try that loses its database is given back unspent once that is there again; lost once more
+    it counts. Its exception is raised as any other.
     """
     # A connection that was lost since the last task is made again, and not this task's failure.
     outage.drop_lost_connections()
-    end = monotonic() + outage.PATIENCE_SECONDS
-    losses = 0
+    held = outage.Held()
     # A worker reads the primary anyway; a web request that runs a task, in a test say, might not.
     with primary(), soft_limit.deferred():
-        while True:
-            held = outage.Held()
-            try:
-                held.begin()
-                outcome = _consume(task, message_id, held, again=again)
-                break
-            except Exception as error:
-                if not held.is_lost() or not outage.is_over(end):
-                    raise
-                if held.message is None or not store.give_back(held.message, counted=held.counted):
-                    continue  # nothing was begun; or it had ended well, or another has it
-                losses += 1
-                if losses == MOST_LOSSES:
-                    _write_failure(held.message, error, counted=False, token=None)
-                    raise
+        # To begin without a database would have the broker forget the message for nothing.
+        held.begin()
+        try:
+            outcome = _consume(task, message_id, held, again=again)
+        except Exception as error:
+            if held.is_lost() and held.message is not None:
+                held.give_back(
+                    "".join(traceback.format_exception(error)),
+                    delay=registry.delay_seconds(held.message),
+                    limit=registry.max_attempts(held.message.event_type),
+                )
+            raise
     logger.info("outbox.task %s %s %s", outcome, task.name, message_id)
     return outcome
 
@@ -88,6 +80,7 @@ def _run_atomic(task: Task[Any], message_id: UUID, held: outage.Held, counted: b
         if isinstance(taken, str):
             return taken
         message = taken.message
+        counted = counted or taken.wordless  # the count of a copy's try that was begun, and not run
         if not counted:
             # The relay's claim, if it is still on the row, has counted this try.
             held.message, held.counted = message, message.lease_token is not None
@@ -101,7 +94,10 @@ def _run_atomic(task: Task[Any], message_id: UUID, held: outage.Held, counted: b
                 store.run("SET CONSTRAINTS ALL IMMEDIATE")
         except Exception as error:  # noqa: BLE001 - whatever a task raises is its failure
             failure = error
-            state = _write_failure(message, failure, counted=counted, token=None)
+            try:
+                state = _write_failure(message, failure, counted=counted, token=None)
+            except (DatabaseError, InterfaceError):
+                raise failure from failure.__cause__
         else:
             store.complete(message, counted=counted, token=None, taken_at=taken.at)
     held.settled = True
@@ -116,26 +112,26 @@ def _run_leased(task: Task[Any], taken: Taken, held: outage.Held, token: UUID) -
     """The body without a transaction; its receipt is guarded by the worker's lease."""
     message = taken.message
     hooks = Hooks(task, message)
+    write = partial(_write_failure, message, counted=True, token=token)
+    receive = partial(store.complete, message, counted=True, token=token, taken_at=taken.at)
     try:
         result = _call(task, hooks)
     except Exception as error:
-        if isinstance(error, OperationalError | InterfaceError) and held.is_lost():
-            raise  # the database's failure, and not the task's
-        # The connection may have died while the body talked to others; a new one can still write.
         outage.drop_lost_connections()
-        try:
-            state = _write_failure(message, error, counted=True, token=token)
-        except LeaseLost:
-            held.settled = True
-            raise error from error.__cause__
+        if outage.is_outage(error):
+            raise  # the database's failure, and not the task's
         held.settled = True
+        try:
+            # The connection may have died while the body talked to others: a new one can write.
+            state = outage.insist(partial(write, error))
+        except (LeaseLost, *outage.LOST):
+            raise error from error.__cause__
         raise _told(hooks, error, state) from error.__cause__
-    outage.drop_lost_connections()
+    held.settled = True
     try:
-        store.complete(message, counted=True, token=token, taken_at=taken.at)
+        outage.insist(receive)
     except LeaseLost:
         return "lease_lost"
-    held.settled = True
     if not isinstance(result, Ignore):
         hooks.tell_success(result)
     return "done"
@@ -161,19 +157,14 @@ def _write_failure(
     buried = isinstance(failure, Permanent) or (
         isinstance(failure, Reject) and not getattr(failure, "requeue", False)
     )
-    try:
-        state = store.fail_try(
-            message,
-            "".join(traceback.format_exception(failure)),
-            counted=counted,
-            token=token,
-            delay=_delay_seconds(message, failure),
-            limit=0 if buried else registry.max_attempts(message.event_type),
-        )
-    except (DatabaseError, InterfaceError) as lost:
-        # The connection is gone: nothing can be written, and the message is sent again.
-        logger.warning("outbox.task %s: its failure could not be written: %s", message.id, lost)
-        raise failure from failure.__cause__
+    state = store.fail_try(
+        message,
+        "".join(traceback.format_exception(failure)),
+        counted=counted,
+        token=token,
+        delay=_delay_seconds(message, failure),
+        limit=0 if buried else registry.max_attempts(message.event_type),
+    )
     logger.warning("outbox.task %s %s: %s", state, message.id, failure)
     return state
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 NO_WORD = "its last try ended without a word: its process died, or lost its database"
 """The error of a message whose last try left none."""
+LOST_WORD = "lost its database"
+"""How the error of a try begins that was lost with its connection."""
 
 
 def storable(error: str) -> str:

@@ -5,25 +5,35 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery.worker import state
 from django.db import InterfaceError, OperationalError, connections
+from psycopg2 import errorcodes
 
+from outbox import store
 from outbox.conf import outbox_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from outbox.message import Message
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.5
 """How often a worker looks whether its database is back."""
-PATIENCE_SECONDS = 300.0
-"""How long a worker waits for its database with a message in hand; after that it is sent again."""
+PATIENCE_SECONDS = 90.0
+"""How long it waits with a message in hand: longer than a session lives whose client is gone."""
+
+LOST = (InterfaceError, OperationalError)
+_SERVER_LEAVES = (errorcodes.CLASS_CONNECTION_EXCEPTION, errorcodes.ADMIN_SHUTDOWN[:3])
 
 
 @dataclass(slots=True)
@@ -39,22 +49,54 @@ class Held:
     _session: object = None
 
     def begin(self) -> None:
-        """Connect, and remember to what. Raises OperationalError while the database is away."""
-        connection = _connection()
-        connection.ensure_connection()
-        self._session = connection.connection
+        """Connect, and remember to what. Waits while the database is away, or raises its error."""
+        insist(_use)
+        self._session = _connection().connection
 
     def is_lost(self) -> bool:
         """Whether the connection is gone or another one, and with it what was not committed."""
         connection = _connection()
-        if self.settled or connection.in_atomic_block:  # a test's, which is not ours to judge
-            return False
+        if self.settled or self.message is None or connection.in_atomic_block:
+            return False  # a block that is still open is a test's
         # Django connects anew at the end of a transaction that it could not roll back.
         return connection.connection is not self._session or not connection.is_usable()
+
+    def give_back(self, error: str, *, delay: float, limit: int) -> None:
+        """Undo the try once the database is back, unless another has taken the message since.
+
+        Lost once more it counts, since it may be what crashes the server. The session that was
+        lost may live on at the server for a while, and hold the row.
+        """
+        message, counted = self.message, self.counted
+        if message is None:
+            return
+        policy: dict[str, Any] = {"counted": counted, "delay": delay, "limit": limit}
+        is_as_left = partial(store.is_as_left, message, counted=counted)
+        give_back = partial(store.give_back, message, error, **policy)
+        end = monotonic() + PATIENCE_SECONDS
+        with suppress(*LOST):
+            while insist(is_as_left, end) and not insist(give_back, end):
+                if monotonic() >= end or _is_stopping():
+                    return
+                sleep(PAUSE_SECONDS)
 
 
 def _connection() -> BaseDatabaseWrapper:
     return connections[outbox_settings().database]
+
+
+def _use() -> None:
+    # A connection that died while it was idle looks like any other until it is used.
+    with _connection().cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def is_outage(error: BaseException | None) -> bool:
+    """Whether the error is of a connection that was lost or could not be made."""
+    if not isinstance(error, LOST):
+        return False
+    code = getattr(error.__cause__, "pgcode", None)
+    return code is None or code.startswith(_SERVER_LEAVES)
 
 
 def drop_lost_connections() -> None:
@@ -64,24 +106,29 @@ def drop_lost_connections() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def is_over(end: float) -> bool:
-    """Wait for the database until `end`, of the monotonic clock, or until the worker is to stop.
+def insist(act: Callable[[], T], end: float | None = None) -> T:
+    """Do what needs the database; if it is away again and again until it is back.
 
-    False if it is away still.
+    `end`, of the monotonic clock, is when the last try is made: PATIENCE_SECONDS from now, or when
+    the worker is to stop. Then the error is raised.
     """
-    logger.warning("outbox.task waits for the database")
-    connection = _connection()
+    end = monotonic() + PATIENCE_SECONDS if end is None else end
+    told = False
     while True:
-        drop_lost_connections()
-        with suppress(OperationalError, InterfaceError):
-            connection.ensure_connection()
-            return True
-        if monotonic() >= end or _is_stopping():
-            return False
+        try:
+            return act()
+        except LOST as error:
+            if not is_outage(error) or monotonic() >= end or _is_stopping():
+                raise
+        if not told:
+            logger.warning("outbox.task waits for the database")
+            told = True
         sleep(PAUSE_SECONDS)
+        drop_lost_connections()
 
 
 def _is_stopping() -> bool:
+    """Whether this process was told to stop; a child of prefork's pool never knows."""
     # An exit code says that it is to stop, and 0 is one.
     words: tuple[object, object] = (state.should_stop, state.should_terminate)
     return any(word is not None and word is not False for word in words)

@@ -17,7 +17,7 @@ from django.db import connections, transaction
 from outbox import notifier, statements, task_statements
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost
-from outbox.last_error import storable
+from outbox.last_error import LOST_WORD, storable
 from outbox.message import Message, Taken
 from outbox.states import State
 
@@ -158,18 +158,13 @@ def _fenced(statement: str, messages: Sequence[Message], **parameters: Any) -> s
 
 
 def fail(message: Message, error: str, *, delay: float, max_attempts: int) -> State:
-    """A claim ended in an error: due again after `delay` seconds, or dead after `max_attempts`.
+    """A claim ended in an error: due after `delay` seconds, or dead after `max_attempts`.
 
-    With `max_attempts=0` it is dead at once. Raises `LeaseLost` if another has claimed it since.
+    Raises `LeaseLost` if another has claimed it since.
     """
-    rows = run(
-        statements.FAIL,
-        id=message.id,
-        token=message.lease_token,
-        error=storable(error),
-        delay=delay,
-        max_attempts=max_attempts,
-    )
+    claim = {"id": message.id, "token": message.lease_token}
+    policy = {"delay": delay, "max_attempts": max_attempts}
+    rows = run(statements.FAIL, error=storable(error), **claim, **policy)
     return State(_single(rows, message)[0])
 
 
@@ -195,12 +190,20 @@ def begin_try(message: Message, *, token: UUID | None, seconds: float) -> int:
     return int(_single(rows, message)[0])
 
 
-def give_back(message: Message, *, counted: bool) -> bool:
-    """Undo a try that was lost with its connection, if the row is still as `message` has it."""
-    seen: dict[str, Any] = {"id": message.id, "token": message.lease_token}
-    seen |= {"attempts": message.attempts, "sends": message.sends}
-    again_in = outbox_settings().redispatch_seconds
-    return bool(run(task_statements.GIVE_BACK, **seen, counted=counted, redispatch=again_in))
+def is_as_left(message: Message, *, counted: bool) -> bool:
+    """Whether the row still stands as a try that was lost with its connection has left it."""
+    return bool(run(task_statements.AS_LEFT, **_seen(message), counted=counted))
+
+
+def give_back(message: Message, error: str, *, counted: bool, delay: float, limit: int) -> bool:
+    """Undo such a try, or count it if the one before was lost too. False if the row is locked."""
+    told: dict[str, Any] = {"word": f"{LOST_WORD}%", "error": storable(f"{LOST_WORD}: {error}")}
+    told |= {"counted": counted, "delay": delay, "limit": limit}
+    return bool(run(task_statements.GIVE_BACK, **told, **_seen(message)))
+
+
+def _seen(message: Message) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in ("id", "lease_token", "attempts", "sends")}
 
 
 def fail_try(

@@ -72,9 +72,8 @@ def begin(task: Task[Any], message_id: UUID, held: Held, token: UUID | None) -> 
             if not taken.wordless:
                 return _count_try(task, taken, held, token)
             if taken.message.attempts == looked_at:
-                return _put_off(
-                    taken.message, None, registry.max_attempts(taken.message.event_type)
-                )
+                # For good only when another delivery finds its tries used up: one second is short.
+                return _put_off(taken.message, None, taken.message.attempts + 1)
             looked_at = taken.message.attempts
         # It may have begun just now, and be about to lock its row: only the dead stay away.
         sleep(GRACE_SECONDS)

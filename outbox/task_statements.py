@@ -34,23 +34,31 @@ WHERE id = %(id)s AND state IN ('ready', 'dispatched')
 RETURNING attempts
 """
 
-# A try that was lost with its connection. The session may be dying still, or have committed after
-# all; then there is no such row to be had. A claim of the relay's that is still on it is marked in
-# the relay's stead, whose own mark passed over the locked row.
-GIVE_BACK = """
+# A try that was lost with its connection. If it ended after all, or somebody has taken the message
+# since, there is no such row: BEGIN_TRY leaves a suspect, and whoever ends a try clears that.
+_AS_LEFT = """
+    id = %(id)s AND state IN ('ready', 'dispatched') AND attempts = %(attempts)s
+    AND sends = %(sends)s AND lease_token IS NOT DISTINCT FROM %(lease_token)s::uuid
+    AND (suspect OR NOT %(counted)s)
+"""
+AS_LEFT = f"SELECT id FROM outbox_message WHERE {_AS_LEFT}"
+GIVE_BACK = f"""
 WITH mine AS MATERIALIZED (
-    SELECT id FROM outbox_message
-    WHERE id = %(id)s AND state IN ('ready', 'dispatched')
-      AND lease_token IS NOT DISTINCT FROM %(token)s::uuid
-      AND attempts = %(attempts)s AND sends = %(sends)s
+    SELECT id, CASE WHEN last_error LIKE %(word)s THEN attempts + (NOT %(counted)s)::int
+                    ELSE attempts - %(counted)s::int END AS n,
+           last_error LIKE %(word)s AS again
+    FROM outbox_message
+    WHERE {_AS_LEFT}
     FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE outbox_message
-SET state = 'dispatched', dispatched_at = coalesce(dispatched_at, clock_timestamp()),
-    attempts = attempts - %(counted)s::int, lease_token = NULL, suspect = false,
-    started_at = NULL, due_at = clock_timestamp() + make_interval(secs => %(redispatch)s)
-WHERE id = ANY (ARRAY(SELECT id FROM mine))
-RETURNING id
+UPDATE outbox_message AS m
+SET state = CASE WHEN mine.again AND mine.n >= %(limit)s THEN 'dead' ELSE 'ready' END,
+    attempts = mine.n, lease_token = NULL, suspect = false, started_at = NULL,
+    dispatched_at = NULL, last_error = %(error)s,
+    due_at = clock_timestamp() + make_interval(secs => %(delay)s)
+FROM mine
+WHERE m.id = mine.id AND m.id = %(id)s
+RETURNING m.id
 """
 
 # `counted`: BEGIN_TRY has counted this try. If not, the relay's claim has, while it lasts.

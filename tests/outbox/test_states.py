@@ -38,11 +38,20 @@ VERBS: dict[str, Callable[[OutboxMessage], object]] = {
     "begin_leased": lambda row: store.begin_try(as_message(row), token=TOKEN, seconds=9),
     "fail_try": lambda row: _fail_try(row, limit=9),
     "bury_try": lambda row: _fail_try(row, limit=0),
+    "give_back": lambda row: _give_back(row),
+    "bury_lost": lambda row: _give_back(row, lost_before=True),
     "complete": lambda row: store.complete(
         as_message(row), counted=False, token=None, taken_at=row.received_at
     ),
     "requeue": lambda row: store.requeue([row.pk]),
 }
+
+
+def _give_back(row: OutboxMessage, *, lost_before: bool = False) -> bool:
+    if lost_before:
+        store.run("UPDATE outbox_message SET last_error = 'lost its database'")
+    limit = 0 if lost_before else 9
+    return store.give_back(as_message(row), "it broke", counted=False, delay=0, limit=limit)
 
 
 def _fail_try(row: OutboxMessage, *, limit: int) -> State:
@@ -83,6 +92,8 @@ MOVES_OF: dict[str, set[tuple[str, str]]] = {
     "begin_leased": {(State.READY, State.DISPATCHED)},
     "fail_try": {(State.DISPATCHED, State.READY)},
     "bury_try": {(state, State.DEAD) for state in FINISHABLE},
+    "give_back": {(State.DISPATCHED, State.READY)},
+    "bury_lost": {(state, State.DEAD) for state in FINISHABLE},
     "complete": {(state, DONE) for state in FINISHABLE},
     "requeue": {(State.DEAD, State.PENDING), (State.DEAD, State.READY)},
 }

@@ -92,10 +92,11 @@ def test_a_message_that_kills_its_process_is_put_off_each_time_and_ends_dead(
         assert (row(message).state, row(message).attempts) == (State.DISPATCHED, attempts)
 
         assert deliver(message) == 0, "it was not run"
-        last = attempts == mortal.MAX_ATTEMPTS
-        assert row(message).state == (State.DEAD if last else State.READY)
-        assert (row(message).attempts, row(message).last_error) == (attempts, NO_WORD)
+        assert (row(message).state, row(message).attempts) == (State.READY, attempts)
+        assert row(message).last_error == NO_WORD
         assert (row(message).lease_token, row(message).suspect) == (None, False)
+    assert deliver(message) == 0, "its tries are used up"
+    assert (row(message).state, row(message).attempts) == (State.DEAD, mortal.MAX_ATTEMPTS + 1)
 
 
 @committed
