@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import sys
 import threading
+from collections.abc import Collection
 from contextlib import redirect_stdout
 from importlib import import_module, invalidate_caches
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import celery
@@ -20,6 +21,7 @@ from django.db import connection
 from tests.docs.blocks import Block, blocks, prints
 
 NOT_CODE = frozenset({"text", "json", "http"})
+IN_A_SHELL = frozenset({"sh"})
 THREAD_SECONDS = 20.0
 
 
@@ -41,12 +43,17 @@ class PythonPage:
         sys.path.insert(0, str(folder))
         sys.modules[self.module.__name__] = self.module
 
-    def run(self) -> None:
-        """Run every block. Raises what a block raises, and AssertionError for another output."""
+    def run(self, *, elsewhere: Collection[str] = ()) -> None:
+        """Run every block, but those in languages that run `elsewhere`.
+
+        Raises what a block raises, and AssertionError for another output.
+        """
         printed: str | None = None
         for block in blocks(self.page):
             if block.language == "python":
                 printed = self._python(block)
+            elif block.language in elsewhere:
+                printed = None
             elif block.language not in NOT_CODE:
                 raise AssertionError(
                     f"{block}: nothing here runs {block.language or 'no language'}"
@@ -58,8 +65,15 @@ class PythonPage:
                 thread.join(THREAD_SECONDS)
 
     def install(self, block: Block) -> None:
-        """Write a block that is a file, and install its app if it is a `models.py`."""
+        """Write a block that is a file, and install its app if it is a `models.py`.
+
+        What is added to a file is run there, on the names that the file has already.
+        """
         path = self._folder / str(block.path)
+        name = str(path.relative_to(self._folder).with_suffix("")).replace("/", ".")
+        if block.kind == "addition":
+            exec(self._compiled(block), vars(sys.modules[name]))
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text)
         invalidate_caches()
@@ -70,7 +84,7 @@ class PythonPage:
                 for model in apps.get_app_config(path.parent.name).get_models():
                     editor.create_model(model)
         else:
-            import_module(str(path.relative_to(self._folder).with_suffix("")).replace("/", "."))
+            import_module(name)
 
     def forget(self) -> None:
         """Take out of Django, Celery and Python what the page has put there."""
@@ -94,11 +108,13 @@ class PythonPage:
             return None
         if "@shared_task" in block.text:
             self._forget_tasks()  # Celery keeps the first of a name, and a page shows a later one
-        # As many lines before it as on the page, so that a traceback tells the page's own.
-        code = compile("\n" * block.line + block.text, str(self.page), "exec", dont_inherit=True)
         with redirect_stdout(io.StringIO()) as printed:
-            exec(code, vars(self.module))
+            exec(self._compiled(block), vars(self.module))
         return printed.getvalue()
+
+    def _compiled(self, block: Block) -> CodeType:
+        # As many lines before it as on the page, so that a traceback tells the page's own.
+        return compile("\n" * block.line + block.text, str(self.page), "exec", dont_inherit=True)
 
 
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:

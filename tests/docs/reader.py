@@ -36,6 +36,7 @@ class Reader:
 
     `given` are the reader's own values: where a page says `export NAME=...`, they are taken
     instead. What was started in a terminal of its own is stopped at the end, and must have stayed.
+    If its line begins with `. ./env.sh && `, that terminal is new, and knows what the file says.
     """
 
     def __init__(self, folder: Path, given: Mapping[str, str]) -> None:
@@ -55,6 +56,7 @@ class Reader:
             if name in {"HOME", "LANG", "TMPDIR", "SSL_CERT_FILE"} or name.startswith("PIP_")
         }
         self._environment = {**kept, "PATH": f"{self._outside}:{os.environ['PATH']}"}
+        self._new_terminal = self._environment
 
     def __enter__(self) -> Self:
         return self
@@ -128,16 +130,19 @@ class Reader:
                 raise Failed(f"{block}: there is no {block.path} to add to")
             path.write_text(path.read_text() + "\n" + block.text)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            raise Failed(f"{block}: there is no folder for {block.path}")
         path.write_text(block.text)
 
     def _start(self, line: str) -> None:
+        """Start a process, with the variables of the session, or after `. ./env.sh &&` its own."""
+        before, and_, command = line.rpartition("&& ")
         log = self._outside / f"{len(self._processes)}.log"
         with log.open("wb") as file:
             process = subprocess.Popen(
-                ["bash", "-c", f"exec {line}"],
+                ["bash", "-c", f"{before}{and_}exec {command}"],
                 cwd=self._cwd,
-                env=self._environment,
+                env=self._new_terminal if before else self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

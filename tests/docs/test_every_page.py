@@ -18,7 +18,7 @@ from tests.docs.pages import CODE, DOCS, PAGES, REPOSITORY
 TESTS = REPOSITORY / "tests"
 RUNNERS = {
     "README.md": "test_python_pages.py",
-    "extending.md": "test_python_pages.py",
+    "extending.md": "test_pages.py",
     "migrating.md": "test_python_pages.py",
     "tasks.md": "test_python_pages.py",
     "webhooks.md": "test_python_pages.py",
@@ -29,7 +29,9 @@ RUNNERS = {
     "tutorial.md": "test_pages.py",
 }
 """Page to the module that runs all of its code, in this folder."""
-_PATH = re.compile(r"\b((?:app|outbox|relay|tests|docs|deploy|settings|benchmarks)/[\w/.-]*\w)")
+_PATH = re.compile(
+    r"(?<![\w/])((?:app|outbox|relay|tests|docs|deploy|settings|benchmarks)/[\w/.-]*\w)"
+)
 _TEST = re.compile(r"`(?:([\w/]+\.py)::)?(test_\w+)`")
 
 

@@ -27,7 +27,7 @@ def test_the_shell_goes_on_where_the_block_before_has_left_it(
 ) -> None:
     text = """\
 ```sh
-mkdir inner
+mkdir -p inner/deep
 cd inner
 NAME=value
 export PORT=5432 HOST=local
@@ -140,3 +140,39 @@ def start_and_see_it_end(folder: Path) -> None:
 def test_a_process_that_ends_by_itself_fails_the_reading(tmp_path: Path) -> None:
     with pytest.raises(Failed, match=r"(?s)ended by themselves: bash.*gone"):
         start_and_see_it_end(tmp_path)
+
+
+def test_a_new_terminal_has_only_what_the_file_says(tmp_path: Path) -> None:
+    text = f"""\
+```sh
+export LOST=lost
+cat > env.sh <<'END'
+export NAME=somebody
+END
+```
+
+In a terminal of its own:
+
+```sh
+. ./env.sh && {TRAPPED.replace("touch up", "touch up-$NAME-$LOST")}
+```
+
+Look until it is there:
+
+```sh
+ls
+```
+
+```text
+up-me-
+```
+"""
+    with Reader(tmp_path, {"NAME": "me"}) as reader:
+        reader.follow(page(tmp_path, text))
+
+
+def test_a_file_in_a_folder_that_nothing_made_fails_the_reading(
+    quick_reader: Reader, tmp_path: Path
+) -> None:
+    with pytest.raises(Failed, match="no folder for deep/file.ini"):
+        quick_reader.follow(page(tmp_path, "`deep/file.ini`:\n\n```ini\n[one]\n```\n"))
