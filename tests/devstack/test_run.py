@@ -95,7 +95,7 @@ def expect_readable(stack_dir: Path) -> None:
     assert len(blocks) > 2
     blocks[0] = blocks[0].replace("export STACK_DIR=var\n", "")  # this stack has its own
     # curl alone would call a refusal a success.
-    script = 'set -eu\ncurl() { command curl --fail-with-body -sS -m 20 "$@"; }\n'
+    script = 'set -eu\ncurl() { command curl --fail -sS -m 20 "$@"; }\n'
 
     def shown() -> str:
         done = subprocess.run(
