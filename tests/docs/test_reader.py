@@ -174,5 +174,5 @@ up-me-
 def test_a_file_in_a_folder_that_nothing_made_fails_the_reading(
     quick_reader: Reader, tmp_path: Path
 ) -> None:
-    with pytest.raises(Failed, match="no folder for deep/file.ini"):
+    with pytest.raises(Failed, match="there is no folder"):
         quick_reader.follow(page(tmp_path, "`deep/file.ini`:\n\n```ini\n[one]\n```\n"))
