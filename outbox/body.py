@@ -10,9 +10,13 @@ if TYPE_CHECKING:
 
 
 def name_of(function: Callable[..., object]) -> str:
-    """Module and name; of an object that can be called, its class's."""
-    named = function if hasattr(function, "__name__") else type(function)
-    return f"{named.__module__}.{named.__name__}"
+    """Module and name. Raises TypeError for an object that is no function, even if it is callable.
+
+    It has no name of its own, and what it would run cannot be told: its `__call__` may be async.
+    """
+    if not inspect.isroutine(function) or not hasattr(function, "__name__"):
+        raise TypeError(f"{function!r} is no function: write one with def, which calls it.")
+    return f"{function.__module__}.{function.__name__}"
 
 
 def parameters_of(body: Callable[..., object], *, bound: bool) -> inspect.Signature:
@@ -50,22 +54,21 @@ def check_prepare(task: str, function: Any, present: Callable[..., object] | Non
         raise TypeError(
             f"{task}.prepare takes a function of the list of messages, not {function!r}."
         )
+    name = name_of(function)
     refuse_async(function)
     try:
         inspect.signature(function).bind([])
     except TypeError:
         raise TypeError(
-            f"{name_of(function)} prepares {task}: it must take one argument, the list of messages."
+            f"{name} prepares {task}: it must take one argument, the list of messages."
         ) from None
     # The same function of a module that is loaded twice is no second one.
     again = present is function or (
-        inspect.isfunction(function)
-        and present is not None
-        and name_of(present) == name_of(function)
+        inspect.isfunction(function) and present is not None and name_of(present) == name
     )
     if present is not None and not again:
         raise TypeError(
-            f"{task} has two prepare functions, {name_of(present)} and {name_of(function)}: call "
+            f"{task} has two prepare functions, {name_of(present)} and {name}: call "
             "the second from the first."
         )
 

@@ -151,7 +151,8 @@ def task(
     check_event_types(event_types)
 
     def declare(body: Callable[..., object]) -> Task[Any]:
-        name = options.get("name") or name_of(body)
+        own_name = name_of(body)
+        name = options.get("name") or own_name
         check_options(name, options)
         declared: Task[Any] = Task(body, event_types, name=name, bind=bind, options=options)
         registry.register(declared)

@@ -32,10 +32,13 @@ DATABASE waits for other sessions to leave, so that test databases can be droppe
 CLOSE_SECONDS = 1.0
 CONNECT_SECONDS = 5
 
-_NOTIFY = "SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel"
 # A commit that notifies gets a transaction id, so it would flush the log to disk while it holds the
-# lock. The hint is worth neither that nor a long wait.
-_SESSION = "SET synchronous_commit TO off; SET statement_timeout TO '1s'"
+# lock. The hint is worth neither that nor a long wait. Both are set for this transaction alone, the
+# one that several statements sent together make: behind a pooler the session is others' too.
+_NOTIFY = """
+SET LOCAL synchronous_commit TO off; SET LOCAL statement_timeout TO '1s';
+SELECT pg_notify(channel, '') FROM unnest(%s::text[]) AS channel
+"""
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +144,6 @@ def _connect() -> Any:
     parameters = {name: value for name, value in parameters.items() if name.islower()}
     raw = psycopg2.connect(**{"connect_timeout": CONNECT_SECONDS, **parameters})
     raw.autocommit = True
-    with raw.cursor() as cursor:
-        cursor.execute(_SESSION)
     return raw
 
 
