@@ -58,9 +58,9 @@ class PostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class WebhookDeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The ledger, to be read: a row that went would let its delivery in a second time."""
 
-    list_display = ("webhook_id", "message_id", "received_at")
+    list_display = ("webhook_id", "endpoint", "message_id", "received_at")
     search_fields = ("=webhook_id", "=message_id")
-    fields = ("webhook_id", "message_id", "received_at")
+    fields = ("webhook_id", "endpoint", "message_id", "received_at")
     show_full_result_count = False
 
     def has_add_permission(self, *_: Any, **__: Any) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import hmac
 import logging
-import re
 from collections.abc import Callable
-from typing import Concatenate, Final, ParamSpec
+from typing import Concatenate, ParamSpec
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
@@ -17,15 +16,6 @@ from app.problem import method_not_allowed, problem
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
-
-# The characters are those of b64token, RFC 6750 section 2.1. The length keeps out what could be
-# guessed; 16 of these characters, if they are random, are 96 bits.
-_USABLE: Final = re.compile(r"(?=.{16})[A-Za-z0-9._~+/-]+=*")
-
-
-def is_usable(token: str) -> bool:
-    """Whether a token can be sent at all, and is not too short to be a secret."""
-    return _USABLE.fullmatch(token) is not None
 
 
 def readers_only(

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from app.bearer import is_usable
+from app.read_token import is_usable
 from app.signature import MalformedSecret, decode_secret
 
 

@@ -16,10 +16,11 @@ from django.conf import settings
 from django.db import transaction
 from django.http import JsonResponse
 from django.urls import reverse
+from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 
 from app.body import TooLarge, read
-from app.ledger import Delivery, OtherBody, record
+from app.ledger import Acceptance, Delivery, OtherBody, OtherEndpoint, record
 from app.problem import method_not_allowed, outage_is_503, problem
 from app.signature import MalformedSecret, SignatureRefused, decode_secret, verify
 from app.strict_json import Invalid, Malformed, storable_json
@@ -79,13 +80,26 @@ def _answer(
         return signed
     webhook_id, signed_at, body = signed
     try:
-        accepted = record(Delivery(webhook_id, signed_at, body, parse(body)), store)
+        # Escaped: a path that was taken in by a pattern may hold what cannot be stored.
+        endpoint = escape_uri_path(request.path_info)
+        delivery = Delivery(webhook_id, signed_at, body, parse(body), endpoint)
+        accepted = record(delivery, store)
     except Malformed as error:
         return problem(400, str(error))
     except Invalid as error:
         return problem(422, "The body is JSON, but not a valid event.", errors=error.errors)
+    except OtherEndpoint:
+        return problem(
+            409,
+            "This webhook-id was accepted before, at another endpoint, and is not stored at this"
+            " one. Give each endpoint's deliveries ids of their own.",
+        )
     except OtherBody:
         return problem(409, "This webhook-id was accepted before, with another body.")
+    return _accepted(accepted)
+
+
+def _accepted(accepted: Acceptance) -> HttpResponse:
     # A path, not an absolute address: the same whatever name and scheme the request came by, and
     # resolved by the caller against the address it has called.
     status_url = reverse("message", args=[accepted.message_id])

@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 # A second delivery of the same id waits here until the first has committed, then inserts nothing.
 INSERT_DELIVERY = """
-    INSERT INTO app_delivery (webhook_id, digest, message_id)
-    VALUES (%(webhook_id)s, %(digest)s, %(message_id)s)
+    INSERT INTO app_delivery (webhook_id, endpoint, digest, message_id)
+    VALUES (%(webhook_id)s, %(endpoint)s, %(digest)s, %(message_id)s)
     ON CONFLICT (webhook_id) DO NOTHING
     RETURNING true
 """
@@ -36,7 +36,7 @@ ANSWER_DELIVERY = """
 """
 
 FIND_DELIVERY = """
-    SELECT digest, message_id, state FROM app_delivery WHERE webhook_id = %(webhook_id)s
+    SELECT digest, endpoint, message_id, state FROM app_delivery WHERE webhook_id = %(webhook_id)s
 """
 
 NOT_YET = UUID(int=0)
@@ -46,6 +46,10 @@ TRIES = 3
 
 class OtherBody(Exception):
     """The webhook-id was accepted before, with another body."""
+
+
+class OtherEndpoint(Exception):
+    """The webhook-id was accepted before, at another endpoint: this one's `store` has not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Delivery(Generic[T]):
     """What was signed."""
     content: T = field(repr=False)
     """The body as the endpoint's `parse` read it; by default its JSON."""
+    endpoint: str = ""
+    """The path that it came to, in ASCII; empty where that is not known, which is any endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +79,8 @@ class Acceptance:
 def record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Acceptance:
     """Store the delivery, or find what it was stored as. It is committed when this returns.
 
-    Raises `OtherBody`, Django's `OperationalError` when the database cannot do it, and whatever
-    `store` raises.
+    Raises `OtherEndpoint`, `OtherBody`, Django's `OperationalError` when the database cannot do it,
+    and whatever `store` raises.
     """
     digest = hashlib.sha256(delivery.body).digest()
     for _ in range(TRIES):
@@ -82,7 +88,10 @@ def record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Ac
             return accepted
         # A statement of its own, since the insert's snapshot is older than the row it met.
         if known := run(FIND_DELIVERY, webhook_id=delivery.id):
-            known_digest, message_id, state = known[0]
+            known_digest, endpoint, message_id, state = known[0]
+            # Empty in a row of the version before, which did not write it.
+            if endpoint and delivery.endpoint and endpoint != delivery.endpoint:
+                raise OtherEndpoint(delivery.id)
             if bytes(known_digest) != digest:
                 raise OtherBody(delivery.id)
             return Acceptance(message_id, State(state))
@@ -98,7 +107,8 @@ def _store(
     with transaction.atomic(using=alias(), durable=True):
         # First the ledger, everywhere: a duplicate then runs nothing, and whoever waits for the
         # rows of an endpoint holds its delivery already, never the other way round.
-        if not run(INSERT_DELIVERY, webhook_id=delivery.id, digest=digest, message_id=NOT_YET):
+        known_by = {"webhook_id": delivery.id, "endpoint": delivery.endpoint, "digest": digest}
+        if not run(INSERT_DELIVERY, **known_by, message_id=NOT_YET):
             return None
         message = store(delivery)
         if not isinstance(message, Message):

@@ -128,6 +128,11 @@ class WebhookDelivery(models.Model):
     """
 
     webhook_id = models.CharField(max_length=255)
+    endpoint = models.TextField(
+        db_default="",
+        default="",
+        help_text="The path that the delivery came to; empty: not known.",
+    )
     digest = models.BinaryField(max_length=32, help_text="SHA-256 of the body.")
     message_id = models.UUIDField()
     state = models.CharField(

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 RETRY_AFTER_SECONDS = 5
+MAX_ERRORS = 20
+"""So many faults are told of one document: an answer must not outgrow what it answers."""
 
 # The names of RFC 9110. Python's own table changed some of them between its versions.
 _TITLES = {
@@ -63,7 +65,9 @@ def problem(
     errors: Sequence[FieldError | ParameterError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JsonResponse:
-    """Return the answer for `status`; `errors` names what is not valid."""
+    """Return the answer for `status`; `errors` names what is not valid, the first of them."""
+    if len(errors) > MAX_ERRORS:
+        detail = f"{detail} There is more than the first {MAX_ERRORS} faults, which are listed."
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": _TITLES[status],
@@ -71,7 +75,7 @@ def problem(
         "detail": detail,
     }
     if errors:
-        document["errors"] = [asdict(error) for error in errors]
+        document["errors"] = [asdict(error) for error in errors[:MAX_ERRORS]]
     return JsonResponse(
         document, status=status, headers=headers, content_type="application/problem+json"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 QUERY_LENGTH: Final = 200
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
+MAX_MINUSES: Final = 20
+# Each is a NOT, and waits for a word on a stack of PostgreSQL's that has 32 places and then fails.
+_MANY_MINUSES: Final = re.compile(rf"(?:-(?:[^\w-]|_)*){{{MAX_MINUSES + 1}}}")
 PAGE_BYTES: Final = 4 * 1_048_576
 """Bytes of bodies in one page: beyond them it ends early. A single body may be as long."""
 
@@ -150,6 +154,8 @@ def _words(text: str) -> str:
         raise ValueError(f"It has more than {QUERY_LENGTH} characters.")
     if "\x00" in text:
         raise ValueError("It holds the character NUL, which no Post does.")
+    if _MANY_MINUSES.search(text):
+        raise ValueError(f"It has more than {MAX_MINUSES} times - with no word between.")
     # The index holds the names in this form, and most texts come in it.
     return unicodedata.normalize("NFC", text)
 

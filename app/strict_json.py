@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from app.problem import FieldError
+from app.problem import MAX_ERRORS, FieldError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+MAX_POINTER_LENGTH: Final = 500
 
 
 class Malformed(ValueError):
@@ -26,25 +29,52 @@ class Invalid(ValueError):
 def storable_json(body: bytes) -> Any:
     """Decode JSON all of whose texts PostgreSQL can store. Raises `Malformed` or `Invalid`."""
     document = strict_json(body)
-    errors = [FieldError(at, fault) for at, text in _texts(document) if (fault := fault_of(text))]
-    if errors:
+    # One more than is told, which says that there are more.
+    if errors := list(islice(_faults(document), MAX_ERRORS + 1)):
         raise Invalid(errors)
     return document
 
 
-def _texts(document: Any) -> Iterator[tuple[str, str]]:
-    """Every text of a document, keys included, each with its JSON pointer."""
-    left = [("", document)]  # no recursion: it may be nested as deeply as the decoder allows
-    while left:
-        at, value = left.pop()
-        if isinstance(value, str):
-            yield at, value
-        elif isinstance(value, list):
-            left += [(f"{at}/{index}", each) for index, each in enumerate(value)]
-        elif isinstance(value, dict):
-            for key, each in value.items():
-                yield at, key
-                left.append((f"{at}/{key.replace('~', '~0').replace('/', '~1')}", each))
+def _faults(document: Any) -> Iterator[FieldError]:
+    """The faults of a document's texts, keys included.
+
+    What is held meanwhile grows with the depth alone, not with the number of values: a pointer is
+    made for a fault only.
+    """
+    steps: list[str | int] = []
+    open_values = [_members([document])]  # no recursion: it may be nested as deeply as it was read
+    while open_values:
+        for step, value in open_values[-1]:
+            if isinstance(step, str) and (fault := fault_of(step)):
+                yield FieldError(_pointer(steps), fault)
+            if isinstance(value, str):
+                if fault := fault_of(value):
+                    yield FieldError(_pointer([*steps, step]), fault)
+            elif isinstance(value, list | dict):
+                steps.append(step)
+                open_values.append(_members(value))
+                break
+        else:
+            open_values.pop()
+            del steps[-1:]
+
+
+def _members(value: list[Any] | dict[str, Any]) -> Iterator[tuple[str | int, Any]]:
+    return iter(value.items()) if isinstance(value, dict) else enumerate(value)
+
+
+def _pointer(steps: Sequence[str | int]) -> str:
+    """The JSON pointer of a value, or of what holds it where a pointer would become too long.
+
+    The first of the steps is that to the document.
+    """
+    pointer = ""
+    for step in steps[1:]:
+        longer = f"{pointer}/{str(step).replace('~', '~0').replace('/', '~1')}"
+        if len(longer) > MAX_POINTER_LENGTH:
+            break
+        pointer = longer
+    return pointer
 
 
 def fault_of(text: str) -> str | None:

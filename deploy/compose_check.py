@@ -33,6 +33,9 @@ def faults(text: str) -> Iterator[str]:
         ports = service.get("ports") or ["none"]
         if not all(str(port).startswith("127.0.0.1:") for port in ports):
             yield f"{name}: its ports must be on 127.0.0.1"
+        # Without one, `up --wait` waits until the container has started, not until it serves.
+        if not (service.get("healthcheck") or {}).get("test"):
+            yield f"{name}: it has no healthcheck"
         # What docker would read as a number or a truth value, and then refuse.
         if not all(isinstance(value, str) for value in service.get("environment", {}).values()):
             yield f"{name}: the values of its environment must be text"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
+from app.read_token import is_usable
 from settings.variables import VARIABLES, Kind, Variable
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -22,8 +22,6 @@ _LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 _WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix is public
 # Standard Webhooks, "Signature scheme": between 192 and 512 bits of randomness.
 _WEBHOOK_SECRET_BYTES = range(24, 65)
-# What an Authorization header can carry (RFC 6750, section 2.1), and too long to be guessed.
-_READ_TOKEN = re.compile(r"(?=.{16})[A-Za-z0-9._~+/-]+=*")
 
 
 class BadVariable(ImproperlyConfigured):
@@ -122,7 +120,7 @@ def _check_webhook_secrets() -> None:
 
 def _check_read_tokens() -> None:
     for position, token in enumerate(words("READ_TOKENS"), start=1):
-        if not _READ_TOKEN.fullmatch(token):
+        if not is_usable(token):
             raise BadVariable(
                 f"READ_TOKENS: token number {position} must have 16 characters or more, of"
                 " A-Z a-z 0-9 - . _ ~ + / and = at its end."

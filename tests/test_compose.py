@@ -27,6 +27,7 @@ def test_the_compose_file_has_no_fault() -> None:
         ("rabbitmq:4", "rabbitmq:latest", "rabbitmq: the image"),
         ('"127.0.0.1:5432:5432"', '"5432:5432"', "postgres: its ports"),
         ('"127.0.0.1:5672:5672"', '"0.0.0.0:5672:5672"', "rabbitmq: its ports"),
+        ("test: [CMD, pg_isready", "tests: [CMD, pg_isready", "postgres: it has no healthcheck"),
         ("POSTGRES_PASSWORD: pillarbox", "POSTGRES_PASSWORD: 1234", "postgres: the values"),
     ],
 )

@@ -24,15 +24,20 @@ def announce(name: str) -> None:
 
 
 def store_tag(delivery: Delivery[Any]) -> outbox.Message:
-    name = delivery.content.get("name")
-    if not isinstance(name, str) or not name:
-        raise Invalid([FieldError("/name", "Expected a text.")])
-    Tag.objects.create(name=name)
+    name = delivery.content.get("name") if isinstance(delivery.content, dict) else None
+    if not isinstance(name, str) or not 1 <= len(name) <= 100:
+        raise Invalid([FieldError("/name", "Expected a text of 1 to 100 characters.")])
+    Tag.objects.get_or_create(name=name)
     return announce.enqueue(name=name)
 
 
 @endpoint
 def receive_tag(request: HttpRequest) -> HttpResponse:
+    return accept(request, store=store_tag)
+
+
+@endpoint
+def receive_tag_of(request: HttpRequest, of: str) -> HttpResponse:
     return accept(request, store=store_tag)
 
 
@@ -43,6 +48,7 @@ def receive_from_partner(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("webhooks/tags/", receive_tag),
+    path("webhooks/of/<path:of>/", receive_tag_of),
     path("webhooks/partner/", receive_from_partner),
     path("", include("settings.urls")),
 ]

@@ -83,6 +83,12 @@ def test_head_is_answered() -> None:
         assert answer["Data-Age"]
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", ["-" * 20, "-" * 20 + "!" * 180, "- or " * 40, "-a" * 100])
+def test_a_search_for_next_to_nothing_is_answered(text: str) -> None:
+    assert ask(q=text).status_code == 200
+
+
 def word(key: bytes) -> str:
     return urlsafe_b64encode(key).decode().rstrip("=")
 
@@ -92,6 +98,10 @@ def word(key: bytes) -> str:
     [
         ("q", "x" * 201),
         ("q", "a\x00b"),
+        ("q", "-" * 33),
+        ("q", "-" * 200),
+        ("q", f"a {'- ' * 40}b"),
+        ("q", f"a {'-!' * 40}b"),
         ("tag", "a\x00b"),
         ("tag", "x" * 101),
         ("category", "\x00"),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
 import pytest
-from django.db import IntegrityError
 from django.test import Client
 
 from app.models import Category, Tag, WebhookDelivery
 from app.strict_json import Malformed, storable_json
-from outbox.models import OutboxMessage
+from outbox.models import HistoryMessage, OutboxMessage
 from outbox.testing import drain
 from tests.app.problems import problem_of
 from tests.conftest import Declare
@@ -55,20 +55,49 @@ def test_a_delivery_is_stored_answered_and_worked() -> None:
 
 
 def test_a_duplicate_gets_the_same_answer_and_stores_nothing() -> None:
-    """`store` would fail the second time: names of tags are unique."""
     delivery = signed_delivery({"name": "blue"})
     first = post(delivery)
     drain()
     again = post(delivery)
     assert (again.status_code, again.content) == (202, first.content)
     assert again["Location"] == first["Location"]
-    assert Tag.objects.count() == 1
+    assert Tag.objects.count() == HistoryMessage.objects.count() == 1
+    assert not OutboxMessage.objects.exists()
 
 
 def test_an_id_is_unique_across_all_endpoints() -> None:
     assert post(signed_delivery(webhook_id="msg_1"), "/webhooks/posts/").status_code == 202
     problem_of(post(signed_delivery({"name": "blue"}, webhook_id="msg_1")), 409)
     assert not Tag.objects.exists()
+
+
+def test_a_delivery_that_another_endpoint_has_accepted_is_not_answered_as_if_it_were_stored(
+    settings: Any, mine: Any
+) -> None:
+    settings.WEBHOOK_SECRETS = [mine.PARTNER_SECRET]
+    delivery = signed_delivery({"name": "blue"}, secret=mine.PARTNER_SECRET)
+    first = post(delivery)
+    document = problem_of(post(delivery, "/webhooks/partner/"), 409)
+    assert "another endpoint" in document["detail"]
+    assert WebhookDelivery.objects.get().endpoint == "/webhooks/tags/"
+    again = post(delivery)
+    assert (again.status_code, again.content) == (202, first.content)
+
+
+def test_a_delivery_of_the_version_before_is_a_duplicate_at_each_endpoint() -> None:
+    delivery = signed_delivery({"name": "blue"})
+    first = post(delivery)
+    WebhookDelivery.objects.update(endpoint="")
+    again = post(delivery)
+    assert (again.status_code, again.content) == (202, first.content)
+
+
+@pytest.mark.parametrize("path", ["a%00b", "%ff", "%F0%9F%90%A6", "a b"])
+def test_an_endpoint_may_have_any_path(path: str) -> None:
+    delivery = signed_delivery({"name": "blue"})
+    assert post(delivery, f"/webhooks/of/{path}/").status_code == 202
+    assert post(delivery, f"/webhooks/of/{path}/").status_code == 202
+    problem_of(post(delivery, "/webhooks/of/another/"), 409)
 
 
 def test_the_checks_are_those_of_every_webhook_in_their_order() -> None:
@@ -78,8 +107,9 @@ def test_the_checks_are_those_of_every_webhook_in_their_order() -> None:
     problem_of(post(Delivery(b"{", good.headers)), 401)
     problem_of(Client().post("/webhooks/tags/", **good.request | {"content_type": "a/b"}), 415)
     problem_of(post(signed_delivery(b"{")), 400)
-    document = problem_of(post(signed_delivery({"name": ""})), 422)
-    assert document["errors"] == [{"pointer": "/name", "detail": "Expected a text."}]
+    for content in ({"name": ""}, {"name": "x" * 101}, {"name": 1}, b'["blue"]', b"1"):
+        [error] = problem_of(post(signed_delivery(content)), 422)["errors"]
+        assert error == {"pointer": "/name", "detail": "Expected a text of 1 to 100 characters."}
     assert not WebhookDelivery.objects.exists()
 
 
@@ -96,6 +126,36 @@ def test_text_that_postgresql_cannot_store_is_answered(body: bytes, pointer: str
     assert [error["pointer"] for error in document["errors"]] == [pointer]
 
 
+def test_a_body_full_of_faults_gets_an_answer_of_bounded_length() -> None:
+    for body in (
+        b"[" + b",".join([b'"\\u0000"'] * 20_000) + b"]",
+        b'{"' + b"~" * 100_000 + b'": [' + b",".join([b'"\\u0000"'] * 10_000) + b"]}",
+        b"[" * 900 + b'"\\u0000"' + b"]" * 900,
+    ):
+        response = post(signed_delivery(body))
+        document = problem_of(response, 422)
+        assert len(document["errors"]) <= 20
+        assert ("more than the first 20" in document["detail"]) == (body.count(b"0000") > 20)
+        assert len(response.content) < 20_000
+
+
+def test_a_pointer_that_would_be_too_long_is_that_of_the_value_around() -> None:
+    body = b'{"a": [0, {"' + b"x" * 1000 + b'": ["\\u0000"]}], "b": "\\ud800"}'
+    errors = problem_of(post(signed_delivery(body)), 422)["errors"]
+    assert [error["pointer"] for error in errors] == ["/a/1", "/b"]
+
+
+def test_reading_a_body_takes_memory_for_its_values_alone() -> None:
+    body = b'{"' + b"k" * 8_000 + b'": [' + b",".join([b"0"] * 124_000) + b"]}"
+    tracemalloc.start()
+    try:
+        storable_json(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000
+
+
 def test_json_is_read_whole_and_strictly() -> None:
     assert storable_json('{"größe": [1, null, "ä"]}'.encode()) == {"größe": [1, None, "ä"]}
     for body in (b'{"a": 1, "a": 2}', b"NaN", b"\xff", b"[" * 100_000):
@@ -110,14 +170,29 @@ def test_an_endpoint_may_have_secrets_of_its_own(mine: Any) -> None:
     assert post(theirs, "/webhooks/partner/").status_code == 202
 
 
-def test_what_a_store_raises_undoes_the_delivery() -> None:
-    Tag.objects.create(name="blue")
+def test_what_a_store_raises_is_a_500_that_leaves_nothing_behind(
+    mine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = mine.store_tag
+
+    def stumble(delivery: Any) -> Any:
+        store(delivery)
+        Tag.objects.create(name="blue")  # a second of that name
+
+    monkeypatch.setattr(mine, "store_tag", stumble)
     delivery = signed_delivery({"name": "blue"})
-    with pytest.raises(IntegrityError):
-        post(delivery)
-    assert not WebhookDelivery.objects.exists()
-    Tag.objects.all().delete()
+    client = Client(raise_request_exception=False)
+    assert client.post("/webhooks/tags/", **delivery.request).status_code == 500
+    for model in (WebhookDelivery, OutboxMessage, Tag):
+        assert not model._default_manager.exists()
+    monkeypatch.setattr(mine, "store_tag", store)
     assert post(delivery).status_code == 202, "the sender's next try gets in"
+
+
+def test_a_name_that_is_there_already_is_no_fault() -> None:
+    for _ in range(2):
+        assert post(signed_delivery({"name": "blue"})).status_code == 202
+    assert Tag.objects.count() == 1
 
 
 def test_a_store_that_forgets_to_return_its_message_is_told(

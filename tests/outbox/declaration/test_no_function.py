@@ -24,17 +24,18 @@ def confirm_order(order_id: int) -> None: ...
 
 
 OBJECTS = [Callable(), AsyncCallable(), Callable, partial(confirm_order), 7]
+IDS = ["callable", "async callable", "class", "partial", "number"]
 
 
 @pytest.mark.parametrize("options", [{}, {"name": "confirm"}], ids=str)
-@pytest.mark.parametrize("body", OBJECTS, ids=str)
+@pytest.mark.parametrize("body", OBJECTS, ids=IDS)
 def test_an_object_is_no_body(declare: Declare, body: Any, options: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="is no function: write one with def"):
         declare("order.refunded", **options)(body)
     assert registry.find("order.refunded") is None
 
 
-@pytest.mark.parametrize("function", OBJECTS, ids=str)
+@pytest.mark.parametrize("function", OBJECTS, ids=IDS)
 def test_an_object_is_no_prepare_function(confirm: Task[Any], function: Any) -> None:
     with pytest.raises(TypeError, match=r"is no function|takes a function"):
         confirm.prepare(function)
