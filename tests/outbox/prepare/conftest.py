@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import outbox
 from outbox.declaration import Task
 from tests.conftest import Declare
 from tests.outbox.prepare.preparing import Filling
@@ -21,7 +22,10 @@ def task(declare: Declare, filling: Filling) -> Task[Any]:
     @declare("order.placed", max_attempts=3)
     def confirm(order_id: int) -> None: ...
 
-    confirm.prepare(filling)
+    @confirm.prepare
+    def fill(messages: list[outbox.Message]) -> Any:
+        return filling(messages)
+
     return confirm
 
 
