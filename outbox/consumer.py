@@ -80,11 +80,13 @@ def _run_atomic(task: Task[Any], message_id: UUID, held: outage.Held, counted: b
         if isinstance(taken, str):
             return taken
         message = taken.message
-        counted = counted or taken.wordless  # the count of a copy's try that was begun, and not run
         if not counted:
-            # The relay's claim, if it is still on the row, has counted this try.
-            held.message, held.counted = message, message.lease_token is not None
+            # The relay's claim, if it is still on the row, has counted this try; or a copy has that
+            # was begun, and not run.
+            held.message = message
+            held.counted = taken.wordless or message.lease_token is not None
             message = replace(message, attempts=message.attempts + (not held.counted))
+            counted = taken.wordless
         hooks = Hooks(task, message)
         try:
             # A savepoint: an exception undoes the body while the row stays locked for the retry.
@@ -117,9 +119,9 @@ def _run_leased(task: Task[Any], taken: Taken, held: outage.Held, token: UUID) -
     try:
         result = _call(task, hooks)
     except Exception as error:
-        outage.drop_lost_connections()
-        if outage.is_outage(error):
+        if outage.is_outage(error) and held.is_lost():
             raise  # the database's failure, and not the task's
+        outage.drop_lost_connections()
         held.settled = True
         try:
             # The connection may have died while the body talked to others: a new one can write.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+LONGEST = 4_000
 NO_WORD = "its last try ended without a word: its process died, or lost its database"
 """The error of a message whose last try left none."""
 LOST_WORD = "lost its database"
@@ -11,4 +12,9 @@ LOST_WORD = "lost its database"
 def storable(error: str) -> str:
     """The error as PostgreSQL can store it: no NUL, no surrogate, never empty, its last 4,000."""
     text = error.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
-    return text[-4000:] or "failed without a message"
+    return text[-LONGEST:] or "failed without a message"
+
+
+def lost(error: str) -> str:
+    """The error of a try that was lost with its connection; however long, it begins by that."""
+    return f"{LOST_WORD}: {storable(error)}"[: len(LOST_WORD) + 2 + LONGEST]

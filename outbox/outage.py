@@ -9,7 +9,7 @@ from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from celery.worker import state
+from celery.worker import state as worker
 from django.db import InterfaceError, OperationalError, connections
 from psycopg2 import errorcodes
 
@@ -75,7 +75,10 @@ class Held:
         give_back = partial(store.give_back, message, error, **policy)
         end = monotonic() + PATIENCE_SECONDS
         with suppress(*LOST):
-            while insist(is_as_left, end) and not insist(give_back, end):
+            while insist(is_as_left, end):
+                if state := insist(give_back, end):
+                    logger.warning("outbox.task %s %s: it lost its database", state, message.id)
+                    return
                 if monotonic() >= end or _is_stopping():
                     return
                 sleep(PAUSE_SECONDS)
@@ -130,5 +133,5 @@ def insist(act: Callable[[], T], end: float | None = None) -> T:
 def _is_stopping() -> bool:
     """Whether this process was told to stop; a child of prefork's pool never knows."""
     # An exit code says that it is to stop, and 0 is one.
-    words: tuple[object, object] = (state.should_stop, state.should_terminate)
+    words: tuple[object, object] = (worker.should_stop, worker.should_terminate)
     return any(word is not None and word is not False for word in words)

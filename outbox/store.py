@@ -17,7 +17,7 @@ from django.db import connections, transaction
 from outbox import notifier, statements, task_statements
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost
-from outbox.last_error import LOST_WORD, storable
+from outbox.last_error import LOST_WORD, lost, storable
 from outbox.message import Message, Taken
 from outbox.states import State
 
@@ -158,13 +158,12 @@ def _fenced(statement: str, messages: Sequence[Message], **parameters: Any) -> s
 
 
 def fail(message: Message, error: str, *, delay: float, max_attempts: int) -> State:
-    """A claim ended in an error: due after `delay` seconds, or dead after `max_attempts`.
+    """A claim ended in an error: due in `delay` seconds, or dead after `max_attempts`.
 
     Raises `LeaseLost` if another has claimed it since.
     """
-    claim = {"id": message.id, "token": message.lease_token}
-    policy = {"delay": delay, "max_attempts": max_attempts}
-    rows = run(statements.FAIL, error=storable(error), **claim, **policy)
+    claim = {"id": message.id, "token": message.lease_token, "error": storable(error)}
+    rows = run(statements.FAIL, **claim, delay=delay, max_attempts=max_attempts)
     return State(_single(rows, message)[0])
 
 
@@ -195,11 +194,14 @@ def is_as_left(message: Message, *, counted: bool) -> bool:
     return bool(run(task_statements.AS_LEFT, **_seen(message), counted=counted))
 
 
-def give_back(message: Message, error: str, *, counted: bool, delay: float, limit: int) -> bool:
-    """Undo such a try, or count it if the one before was lost too. False if the row is locked."""
-    told: dict[str, Any] = {"word": f"{LOST_WORD}%", "error": storable(f"{LOST_WORD}: {error}")}
-    told |= {"counted": counted, "delay": delay, "limit": limit}
-    return bool(run(task_statements.GIVE_BACK, **told, **_seen(message)))
+def give_back(
+    message: Message, error: str, *, counted: bool, delay: float, limit: int
+) -> State | None:
+    """Undo such a try, or count it if the one before was lost too. None if the row is locked."""
+    told = {"word": f"{LOST_WORD}%", "error": lost(error)}
+    policy = {"counted": counted, "delay": delay, "limit": limit}
+    rows = run(task_statements.GIVE_BACK, **told, **policy, **_seen(message))
+    return State(rows[0][0]) if rows else None
 
 
 def _seen(message: Message) -> dict[str, Any]:

@@ -35,11 +35,12 @@ RETURNING attempts
 """
 
 # A try that was lost with its connection. If it ended after all, or somebody has taken the message
-# since, there is no such row: BEGIN_TRY leaves a suspect, and whoever ends a try clears that.
+# since, there is no such row: BEGIN_TRY leaves a suspect, the mark leaves it dispatched, and who
+# ends a try or gives it back changes that.
 _AS_LEFT = """
     id = %(id)s AND state IN ('ready', 'dispatched') AND attempts = %(attempts)s
     AND sends = %(sends)s AND lease_token IS NOT DISTINCT FROM %(lease_token)s::uuid
-    AND (suspect OR NOT %(counted)s)
+    AND CASE WHEN %(counted)s THEN suspect ELSE state = 'dispatched' END
 """
 AS_LEFT = f"SELECT id FROM outbox_message WHERE {_AS_LEFT}"
 GIVE_BACK = f"""
@@ -58,7 +59,7 @@ SET state = CASE WHEN mine.again AND mine.n >= %(limit)s THEN 'dead' ELSE 'ready
     due_at = clock_timestamp() + make_interval(secs => %(delay)s)
 FROM mine
 WHERE m.id = mine.id AND m.id = %(id)s
-RETURNING m.id
+RETURNING m.state
 """
 
 # `counted`: BEGIN_TRY has counted this try. If not, the relay's claim has, while it lasts.

@@ -93,7 +93,7 @@ MOVES_OF: dict[str, set[tuple[str, str]]] = {
     "fail_try": {(State.DISPATCHED, State.READY)},
     "bury_try": {(state, State.DEAD) for state in FINISHABLE},
     "give_back": {(State.DISPATCHED, State.READY)},
-    "bury_lost": {(state, State.DEAD) for state in FINISHABLE},
+    "bury_lost": {(State.DISPATCHED, State.DEAD)},
     "complete": {(state, DONE) for state in FINISHABLE},
     "requeue": {(State.DEAD, State.PENDING), (State.DEAD, State.READY)},
 }

@@ -86,13 +86,15 @@ def test_a_try_that_loses_its_database_is_given_back_unspent(
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_message_that_loses_its_database_again_has_failed(
-    losing: Task[Any], body: Losing, again: bool
+    losing: Task[Any], body: Losing, again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body.losses = 2
+    long = ["x" * 10_000]  # a chain of causes makes one of any length
+    monkeypatch.setattr("outbox.consumer.traceback.format_exception", lambda _: long)
     message = sent(losing)
     for state, attempts in [(State.READY, 0), (State.DEAD, 1)]:
         with pytest.raises(OperationalError, match="closed the connection"):
-            consume(losing, message.id, again=again)
+            consume(losing, message.id, again=again or bool(body.runs))
         left = row(message)
         assert (left.state, left.attempts) == (state, attempts)
         assert (left.lease_token, left.suspect) == (None, False)
@@ -125,6 +127,27 @@ def test_a_try_is_given_back_though_its_session_still_holds_the_row(
         consume(losing, message.id, again=False)
     assert paused
     assert (row(message).state, row(message).attempts) == (State.READY, 0)
+
+
+def test_what_is_given_back_is_not_given_back_twice(losing: Task[Any]) -> None:
+    message = sent(losing)
+    before = replace(message, lease_token=None, attempts=0)
+    policy: dict[str, Any] = {"counted": False, "delay": 60, "limit": 1}
+    assert store.give_back(before, "lost", **policy) == State.READY
+    assert store.give_back(before, "lost", **policy) is None, "its answer was lost, say"
+    assert row(message).attempts == 0
+
+
+def test_a_lost_connection_to_something_else_is_a_failure_like_any_other(declare: Declare) -> None:
+    @declare("order.placed", max_attempts=1, atomic=False, time_limit=50)
+    def charge(order_id: int) -> None:
+        raise OperationalError("another server is away")
+
+    message = sent(charge)
+    with pytest.raises(OperationalError, match="another server"):
+        consume(charge, message.id, again=False)
+    assert (row(message).state, row(message).attempts) == (State.DEAD, 1)
+    assert "another server is away" in row(message).last_error
 
 
 def test_a_receipt_that_meets_a_lost_connection_is_written_on_the_next(
