@@ -98,8 +98,10 @@ class PythonPage:
         self._forget_tasks()
 
     def _forget_tasks(self) -> None:
-        for name in set(celery.current_app.tasks) - self._tasks:
-            celery.current_app.tasks.pop(name)
+        # Celery enters a shared task into each application that is alive, one of another test too.
+        for app in _state._get_active_apps():
+            for name in set(app.tasks) - self._tasks:
+                app.tasks.pop(name)
         _state._on_app_finalizers.intersection_update(self._finalizers)
 
     def _python(self, block: Block) -> str | None:
