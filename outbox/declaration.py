@@ -143,10 +143,10 @@ def task(
 
     `max_attempts` bounds the tries of a step (default: MAX_ATTEMPTS); a task that kills its process
     gets one more, its first delivery not being counted in advance. `atomic=False` is for a task
-    that talks to the world: no transaction, but a lease of `time_limit` + 10 seconds. Celery's
-    prefork pool alone enforces that limit; a body that outlives its lease may run again. With
-    `bind=True` the body's first argument is its `BoundTask`. Raises TypeError, at import, for what
-    cannot work.
+    that talks to the world: no transaction, but a lease of `time_limit` + 10 seconds at least.
+    Celery's prefork pool alone enforces that limit; a body that outlives its lease may run again.
+    With `bind=True` the body's first argument is its `BoundTask`. Raises TypeError, at import, for
+    what cannot work.
     """
     check_event_types(event_types)
 

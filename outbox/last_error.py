@@ -17,4 +17,4 @@ def storable(error: str) -> str:
 
 def lost(error: str) -> str:
     """The error of a try that was lost with its connection; however long, it begins by that."""
-    return f"{LOST_WORD}: {storable(error)}"[: len(LOST_WORD) + 2 + LONGEST]
+    return f"{LOST_WORD}: {storable(error)}"
