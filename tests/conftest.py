@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 import pytest
 from celery import _state
+from pytest_django import DjangoDbBlocker
 
 from outbox import declaration, registry
 from outbox.declaration import Task
+from tests.roles.role_database import RoleDatabase, role_database
 
 
 class Declare(Protocol):
@@ -66,3 +68,15 @@ def supervisor(
                     return told
 
         yield read
+
+
+@pytest.fixture(scope="module")
+def roles(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RoleDatabase]:
+    """A database under the roles of production, and the folder with their credentials."""
+    folder = tmp_path_factory.mktemp("etc")
+    with django_db_blocker.unblock(), role_database(folder) as database:
+        yield database

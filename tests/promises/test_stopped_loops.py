@@ -15,7 +15,7 @@ import pytest
 
 from deploy.devstack.process import Process
 from tests.factories import event
-from tests.gate import CLAIM, FILL, closed, wait_for_sessions_at
+from tests.gate import CLAIM, FILL, Gate, closed, wait_for_sessions_at
 from tests.promises.counted_effects import store_ready
 from tests.promises.siblings import (
     at_work,
@@ -163,34 +163,16 @@ def test_a_relay_stopped_as_it_waits_for_the_broker_gives_nothing_back_of_anothe
 
 
 @pytest.mark.parametrize("until", ["held", "ready"])
-def test_a_postprocessor_stopped_before_it_prepares_leaves_what_another_has_taken(
-    service: Service, until: str
-) -> None:
-    first = sibling(service.processes["postprocess"], "first", **SHORT)
-    with at_work(first):
-        wait_for_sessions(postprocess=1)
-        stop_within(CLAIM.key, first, lambda: service.deliver(event(source_id="post1")))
-        look = written("post1")
-        lease_runs_out("post1")
-        let_the_other_take(service, "postprocess", "post1", until)
-        before = look()
-
-        wake(first)
-        service.deliver(event(source_id="next1"))
-        eventually(lambda: state("next1") == "ready", PATIENCE)
-        assert look() == before
-    expect_done(service, ["post1", "next1"])
-
-
-@pytest.mark.parametrize("until", ["held", "ready"])
-def test_a_postprocessor_stopped_in_its_transaction_loses_it_and_leaves_what_another_has_taken(
-    service: Service, until: str
+@pytest.mark.parametrize("gate", [CLAIM, FILL], ids=["before it prepares", "in its transaction"])
+def test_a_stopped_postprocessor_leaves_what_another_has_taken(
+    service: Service, gate: Gate, until: str
 ) -> None:
     given = service.processes["postprocess"]
+    # Of the two it is the transaction that must end before another can take what it holds.
     first = sibling(given, "first", **SHORT, **with_options(given.env, IDLE_OPTION))
     with at_work(first):
         wait_for_sessions(postprocess=1)
-        stop_within(FILL.key, first, lambda: service.deliver(event(source_id="post1")))
+        stop_within(gate.key, first, lambda: service.deliver(event(source_id="post1")))
         look = written("post1")
         lease_runs_out("post1")
         let_the_other_take(service, "postprocess", "post1", until)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from psycopg2 import errors
-from pytest_django import DjangoDbBlocker
 
 from tests.factories import event
-from tests.roles.role_database import ROLES, RoleDatabase, apply_roles, role_database
+from tests.roles.role_database import ROLES, RoleDatabase, apply_roles
 from tests.roles.role_service import service_under_roles
 from tests.waiting import eventually
 
@@ -51,17 +49,6 @@ assert answer.status_code == 302, answer.content
 assert client.post(reverse("admin:logout")).status_code == 200
 print(len(lists) + 1, "pages")
 """
-
-
-@pytest.fixture(scope="module")
-def roles(
-    django_db_setup: None,
-    django_db_blocker: DjangoDbBlocker,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[RoleDatabase]:
-    folder = tmp_path_factory.mktemp("etc")
-    with django_db_blocker.unblock(), role_database(folder) as database:
-        yield database
 
 
 @pytest.fixture

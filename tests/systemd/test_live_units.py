@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pytest_django import DjangoDbBlocker
 
 from tests.factories import event
 from tests.message_factory import state_of
 from tests.promises.counted_effects import store_ready
-from tests.roles.role_database import RoleDatabase, role_database
+from tests.roles.role_database import RoleDatabase
 from tests.roles.role_service import empty_the_queue
 from tests.sql import count, query
 from tests.systemd import machine
@@ -45,17 +44,6 @@ WATCHDOG_SECONDS = 60
 """As in the unit."""
 MAINTAIN_TIMER = "pillarbox-maintain.timer"
 NAMES = ("web", "postprocess", "relay", "worker")
-
-
-@pytest.fixture(scope="module")
-def roles(
-    django_db_setup: None,
-    django_db_blocker: DjangoDbBlocker,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[RoleDatabase]:
-    folder = tmp_path_factory.mktemp("etc")
-    with django_db_blocker.unblock(), role_database(folder) as database:
-        yield database
 
 
 @pytest.fixture
