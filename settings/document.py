@@ -10,7 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from outbox.conf import OutboxSettings
-from settings.variables import EVERY_PROCESS, SECTIONS, Variable
+from settings.variable import EVERY_PROCESS, Variable
+from settings.variables import SECTIONS
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 

@@ -14,7 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
 from app.read_token import is_usable
-from settings.variables import VARIABLES, Kind, Variable
+from settings.variable import Kind, Variable
+from settings.variables import VARIABLES
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})

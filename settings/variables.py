@@ -2,47 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-Kind = Literal["text", "url", "integer", "flag", "words"]
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One environment variable, as it is written, checked and documented."""
-
-    name: str
-    kind: Kind
-    help: str
-    default: str = ""
-    """As it would be written in the environment; empty: none."""
-    minimum: int | None = None
-    maximum: int | None = None
-    secret: bool = False
-    """Its value is never printed, and is better given as a file: `<name>_FILE`."""
-    required_by: frozenset[str] = frozenset()
-    """Kinds of process (`settings/process.py`) that do not start without it."""
-    required_in_production_by: frozenset[str] = frozenset()
-
-
-EVERY_PROCESS: Final = frozenset({"web", "postprocess", "relay", "worker", "command"})
-WEB: Final = frozenset({"web"})
-
-
-def _seconds(name: str, default: int, help: str, maximum: int = 86_400) -> Variable:  # noqa: A002
-    return Variable(name, "integer", help, str(default), minimum=1, maximum=maximum)
-
-
-def _count(
-    name: str,
-    default: int,
-    help: str,  # noqa: A002 - the field's own name
-    *,
-    maximum: int | None = None,
-) -> Variable:
-    return Variable(name, "integer", help, str(default), minimum=1, maximum=maximum)
-
+from settings.variable import EVERY_PROCESS, WEB, Variable, count, seconds
 
 _SERVERS = (
     Variable(
@@ -69,19 +31,19 @@ _SERVERS = (
         secret=True,
         required_by=frozenset({"relay", "worker"}),
     ),
-    _seconds(
+    seconds(
         "DATABASE_CONNECT_TIMEOUT",
         5,
         "Seconds in which a connection to PostgreSQL must stand.",
         maximum=60,
     ),
-    _count(
+    count(
         "DATABASE_POOL_SIZE",
         10,
         "Connections to each database that one web process opens at most.",
         maximum=1_000,
     ),
-    _seconds(
+    seconds(
         "DATABASE_POOL_TIMEOUT",
         3,
         "Seconds that a web request waits for a connection of the pool before it answers 503.",
@@ -164,43 +126,43 @@ _WEB = (
         minimum=1,
         maximum=65_535,
     ),
-    _seconds(
+    seconds(
         "WEB_BODY_SECONDS",
         10,
         "Seconds in which the whole body of a request must arrive; then 400, and the connection is"
         " closed.",
         maximum=600,
     ),
-    _count("WEB_CONCURRENCY", 2, "Web processes; about one for each core.", maximum=256),
+    count("WEB_CONCURRENCY", 2, "Web processes; about one for each core.", maximum=256),
 )
 
 _OUTBOX = (
-    _seconds(
+    seconds(
         "OUTBOX_LEASE_SECONDS",
         60,
         "How long a claim belongs to the process that made it. What a process that dies had claimed"
         " waits for so long.",
     ),
-    _seconds(
+    seconds(
         "OUTBOX_REDISPATCH_SECONDS",
         300,
         "A dispatched message without a receipt is sent again after this time, then after"
         " twice of it, up to an hour. Give more than the longest task takes.",
     ),
-    _seconds(
+    seconds(
         "OUTBOX_PUBLISH_SECONDS",
         5,
         "Seconds in which the broker must have taken a batch; at most half of the lease.",
         maximum=600,
     ),
-    _count("OUTBOX_MAX_ATTEMPTS", 10, "Tries of one step before a message is dead.", maximum=1_000),
-    _count(
+    count("OUTBOX_MAX_ATTEMPTS", 10, "Tries of one step before a message is dead.", maximum=1_000),
+    count(
         "OUTBOX_MAX_IN_FLIGHT",
         10_000,
         "Dispatched messages of one Celery queue; beyond it the backlog waits in the table.",
         maximum=10_000_000,
     ),
-    _count(
+    count(
         "OUTBOX_HISTORY_DAYS",
         14,
         "Days that done messages stay in the history; at least `WEBHOOK_DEDUPE_DAYS`.",
@@ -214,18 +176,18 @@ _OUTBOX = (
 )
 
 _WEBHOOK = (
-    _seconds(
+    seconds(
         "WEBHOOK_TOLERANCE_SECONDS",
         300,
         "How far a delivery's timestamp may be from this machine's clock.",
     ),
-    _count(
+    count(
         "WEBHOOK_MAX_BODY_BYTES",
         1_048_576,
         "Size of a delivery's body, at most.",
         maximum=100 * 1_048_576,
     ),
-    _count(
+    count(
         "WEBHOOK_DEDUPE_DAYS",
         7,
         "Days for which a delivery's id is remembered at least; give more than the sender tries"
