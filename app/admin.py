@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 
-from app.models import Category, Name, Post, Tag, WebhookDelivery
+from app.models import Category, DeliveryConflict, Name, Post, Tag, WebhookDelivery
 from app.tasks import index_post
 
 if TYPE_CHECKING:
@@ -58,12 +58,39 @@ class PostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class WebhookDeliveryAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The ledger, to be read: a row that went would let its delivery in a second time."""
 
-    list_display = ("webhook_id", "endpoint", "message_id", "received_at")
+    list_display = ("webhook_id", "endpoint", "key", "message_id", "received_at")
     search_fields = ("=webhook_id", "=message_id")
-    fields = ("webhook_id", "endpoint", "message_id", "received_at")
+    fields = ("webhook_id", "endpoint", "key", "message_id", "received_at")
     show_full_result_count = False
 
     def has_add_permission(self, *_: Any, **__: Any) -> bool:
         return False
 
     has_change_permission = has_delete_permission = has_add_permission
+
+
+@admin.register(DeliveryConflict)
+class DeliveryConflictAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What a sender must mend: ids that it gave to more than one delivery."""
+
+    list_display = ("webhook_id", "endpoint", "times", "first_at", "last_at")
+    search_fields = ("=webhook_id", "=message_id")
+    fields = (
+        *("webhook_id", "endpoint", "sha256", "key"),
+        *("accepted_endpoint", "accepted_sha256", "message_id"),
+        *("times", "first_at", "last_at"),
+    )
+    show_full_result_count = False
+
+    def has_add_permission(self, *_: Any, **__: Any) -> bool:
+        return False
+
+    has_change_permission = has_delete_permission = has_add_permission
+
+    @admin.display(description="SHA-256 of the refused body")
+    def sha256(self, conflict: DeliveryConflict) -> str:
+        return bytes(conflict.digest).hex()
+
+    @admin.display(description="SHA-256 of the accepted body")
+    def accepted_sha256(self, conflict: DeliveryConflict) -> str:
+        return bytes(conflict.accepted_digest).hex()

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from app.problem import method_not_allowed, problem
+from app.problem_types import ProblemType
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def readers_only(
     @functools.wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not settings.READ_TOKENS:
-            return problem(404, "There is nothing at this address.")
+            return problem(ProblemType.NOT_FOUND, "There is nothing at this address.")
         if request.method not in ("GET", "HEAD"):
             return method_not_allowed("GET", "HEAD")
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -48,7 +49,7 @@ def _is_known(token: str) -> bool:
 
 def _unauthorized(error: str = "") -> JsonResponse:
     return problem(
-        401,
+        ProblemType.UNAUTHORIZED,
         "Send one of the service's read tokens: Authorization: Bearer <token>.",
         headers={"WWW-Authenticate": f'Bearer realm="posts"{error}'},
     )

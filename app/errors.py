@@ -13,6 +13,7 @@ from django.urls import is_valid_path
 from django.views import defaults
 
 from app.problem import problem
+from app.problem_types import ProblemType
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
@@ -25,15 +26,15 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_for_people(request):
         return defaults.bad_request(request, exception)
     if isinstance(exception, DisallowedHost):
-        return problem(400, "The Host header does not name this service.")
-    return problem(400, "The request cannot be understood.")
+        return problem(ProblemType.BAD_REQUEST, "The Host header does not name this service.")
+    return problem(ProblemType.BAD_REQUEST, "The request cannot be understood.")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403."""
     if _is_for_people(request):
         return defaults.permission_denied(request, exception)
-    return problem(403, "This is not allowed.")
+    return problem(ProblemType.FORBIDDEN, "This is not allowed.")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -45,15 +46,15 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
         return defaults.page_not_found(request, exception)
     with_slash = f"{request.path_info}/"
     if is_valid_path(with_slash):
-        return problem(404, f"The address ends with a slash: {with_slash}")
-    return problem(404, "There is nothing at this address.")
+        return problem(ProblemType.NOT_FOUND, f"The address ends with a slash: {with_slash}")
+    return problem(ProblemType.NOT_FOUND, "There is nothing at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500. What happened is in the log."""
     if _is_for_people(request):
         return defaults.server_error(request)
-    return problem(500, "The service has a fault. Try again later.")
+    return problem(ProblemType.SERVER_FAULT, "The service has a fault. Try again later.")
 
 
 def _is_for_people(request: HttpRequest) -> bool:

@@ -6,10 +6,7 @@ signature is known to be good, nothing is parsed and no database is touched.
 
 from __future__ import annotations
 
-import logging
-import time
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from django.conf import settings
@@ -19,10 +16,10 @@ from django.urls import reverse
 from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 
-from app.body import TooLarge, read
 from app.ledger import Acceptance, Delivery, OtherBody, OtherEndpoint, record
 from app.problem import method_not_allowed, outage_is_503, problem
-from app.signature import MalformedSecret, SignatureRefused, decode_secret, verify
+from app.problem_types import ProblemType
+from app.proof import Signed, prove
 from app.strict_json import Invalid, Malformed, storable_json
 
 if TYPE_CHECKING:
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
     View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 def endpoint(view: View) -> View:
@@ -75,28 +70,42 @@ def _answer(
 ) -> HttpResponse:
     if request.method != "POST":
         return method_not_allowed("POST")
-    signed = _signed(request, settings.WEBHOOK_SECRETS if secrets is None else secrets)
-    if not isinstance(signed, tuple):
+    signed = prove(request, settings.WEBHOOK_SECRETS if secrets is None else secrets)
+    if not isinstance(signed, Signed):
         return signed
-    webhook_id, signed_at, body = signed
     try:
-        # Escaped: a path that was taken in by a pattern may hold what cannot be stored.
-        endpoint = escape_uri_path(request.path_info)
-        delivery = Delivery(webhook_id, signed_at, body, parse(body), endpoint)
-        accepted = record(delivery, store)
+        accepted = record(_delivery(request, signed, parse), store)
     except Malformed as error:
-        return problem(400, str(error))
+        return problem(ProblemType.MALFORMED_BODY, str(error))
     except Invalid as error:
-        return problem(422, "The body is JSON, but not a valid event.", errors=error.errors)
+        return problem(
+            ProblemType.INVALID_EVENT,
+            "The body is JSON, but not a valid event.",
+            errors=error.errors,
+        )
     except OtherEndpoint:
         return problem(
-            409,
+            ProblemType.ID_ELSEWHERE,
             "This webhook-id was accepted before, at another endpoint, and is not stored at this"
             " one. Give each endpoint's deliveries ids of their own.",
         )
     except OtherBody:
-        return problem(409, "This webhook-id was accepted before, with another body.")
+        return problem(
+            ProblemType.ID_REUSED, "This webhook-id was accepted before, with another body."
+        )
     return _accepted(accepted)
+
+
+def _delivery(request: HttpRequest, signed: Signed, parse: Callable[[bytes], T]) -> Delivery[T]:
+    return Delivery(
+        id=signed.webhook_id,
+        timestamp=datetime.fromtimestamp(signed.timestamp, UTC),
+        body=signed.body,
+        content=parse(signed.body),
+        # Escaped: a path that was taken in by a pattern may hold what cannot be stored.
+        endpoint=escape_uri_path(request.path_info),
+        key=signed.key,
+    )
 
 
 def _accepted(accepted: Acceptance) -> HttpResponse:
@@ -112,56 +121,3 @@ def _accepted(accepted: Acceptance) -> HttpResponse:
         status=202,
         headers={"Location": status_url},
     )
-
-
-def _signed(
-    request: HttpRequest, secrets: Sequence[str]
-) -> tuple[str, datetime, bytes] | HttpResponse:
-    """The webhook-id, the time and the bytes that one of the secrets has signed, or a problem."""
-    try:
-        body = read(request, settings.WEBHOOK_MAX_BODY_BYTES)
-    except TooLarge:
-        return problem(413, f"A body has at most {settings.WEBHOOK_MAX_BODY_BYTES} bytes.")
-    except OSError as error:  # Django's UnreadablePostError is one
-        logger.warning("webhook.body_unreadable: %s", error)
-        return problem(400, "The body did not arrive whole and in time.")
-    webhook_id = request.headers.get("webhook-id", "")
-    timestamp = request.headers.get("webhook-timestamp", "")
-    try:
-        verify(
-            _keys(tuple(secrets)),
-            webhook_id=webhook_id,
-            timestamp=timestamp,
-            signature=request.headers.get("webhook-signature"),
-            body=body,
-            now=time.time(),
-            tolerance=settings.WEBHOOK_TOLERANCE_SECONDS,
-        )
-    except SignatureRefused as refusal:
-        logger.warning("webhook.refused: %s", refusal.reason)
-        return _unauthorized()
-    if request.content_type != "application/json":
-        return problem(415, "Send the body as application/json.")
-    return webhook_id, datetime.fromtimestamp(int(timestamp), UTC), body
-
-
-def _unauthorized() -> HttpResponse:
-    """The one answer to every delivery without proof: it does not say what was wrong."""
-    return problem(
-        401,
-        "Sign the delivery as Standard Webhooks has it: webhook-id, webhook-timestamp (now) and "
-        "webhook-signature.",
-        headers={"WWW-Authenticate": 'StandardWebhooks realm="webhooks"'},
-    )
-
-
-@lru_cache(maxsize=16)
-def _keys(secrets: tuple[str, ...]) -> tuple[bytes, ...]:
-    """The keys that can be used. A malformed secret is left out: it must not stop the others."""
-    keys = []
-    for number, secret in enumerate(secrets, start=1):
-        try:
-            keys.append(decode_secret(secret))
-        except MalformedSecret as error:
-            logger.error("webhook.secret_unusable: number %d: %s", number, error)  # noqa: TRY400
-    return tuple(keys)

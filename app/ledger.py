@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db import OperationalError, transaction
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 # A second delivery of the same id waits here until the first has committed, then inserts nothing.
 INSERT_DELIVERY = """
-    INSERT INTO app_delivery (webhook_id, endpoint, digest, message_id)
-    VALUES (%(webhook_id)s, %(endpoint)s, %(digest)s, %(message_id)s)
+    INSERT INTO app_delivery (webhook_id, endpoint, digest, key, message_id)
+    VALUES (%(webhook_id)s, %(endpoint)s, %(digest)s, %(key)s, %(message_id)s)
     ON CONFLICT (webhook_id) DO NOTHING
     RETURNING true
 """
@@ -37,6 +37,16 @@ ANSWER_DELIVERY = """
 
 FIND_DELIVERY = """
     SELECT digest, endpoint, message_id, state FROM app_delivery WHERE webhook_id = %(webhook_id)s
+"""
+
+# Of each body one row, however often its sender tries again.
+NOTE_CONFLICT = """
+    INSERT INTO app_delivery_conflict AS conflict
+        (webhook_id, endpoint, digest, key, accepted_endpoint, accepted_digest, message_id)
+    VALUES (%(webhook_id)s, %(endpoint)s, %(digest)s, %(key)s,
+            %(accepted_endpoint)s, %(accepted_digest)s, %(message_id)s)
+    ON CONFLICT (webhook_id, digest) DO UPDATE
+    SET times = conflict.times + 1, last_at = now(), endpoint = EXCLUDED.endpoint
 """
 
 NOT_YET = UUID(int=0)
@@ -66,6 +76,8 @@ class Delivery(Generic[T]):
     """The body as the endpoint's `parse` read it; by default its JSON."""
     endpoint: str = ""
     """The path that it came to, in ASCII; empty where that is not known, which is any endpoint."""
+    key: str = ""
+    """The fingerprint of the key that signed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +91,8 @@ class Acceptance:
 def record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Acceptance:
     """Store the delivery, or find what it was stored as. It is committed when this returns.
 
-    Raises `OtherEndpoint`, `OtherBody`, Django's `OperationalError` when the database cannot do it,
-    and whatever `store` raises.
+    Raises `OtherEndpoint` and `OtherBody`, which are recorded for the operator, Django's
+    `OperationalError` when the database cannot do it, and whatever `store` raises.
     """
     digest = hashlib.sha256(delivery.body).digest()
     for _ in range(TRIES):
@@ -90,11 +102,17 @@ def record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Ac
         if known := run(FIND_DELIVERY, webhook_id=delivery.id):
             known_digest, endpoint, message_id, state = known[0]
             # Empty in a row of the version before, which did not write it.
-            if endpoint and delivery.endpoint and endpoint != delivery.endpoint:
-                raise OtherEndpoint(delivery.id)
-            if bytes(known_digest) != digest:
-                raise OtherBody(delivery.id)
-            return Acceptance(message_id, State(state))
+            elsewhere = endpoint and delivery.endpoint and endpoint != delivery.endpoint
+            if not elsewhere and bytes(known_digest) == digest:
+                return Acceptance(message_id, State(state))
+            run(
+                NOTE_CONFLICT,
+                **_known_by(delivery, digest),
+                accepted_endpoint=endpoint,
+                accepted_digest=known_digest,
+                message_id=message_id,
+            )
+            raise OtherEndpoint(delivery.id) if elsewhere else OtherBody(delivery.id)
         # The row has left the ledger between the two statements: by now the delivery is new.
     raise OperationalError(f"delivery {delivery.id} is in the ledger and not in it, {TRIES} times")
 
@@ -107,8 +125,7 @@ def _store(
     with transaction.atomic(using=alias(), durable=True):
         # First the ledger, everywhere: a duplicate then runs nothing, and whoever waits for the
         # rows of an endpoint holds its delivery already, never the other way round.
-        known_by = {"webhook_id": delivery.id, "endpoint": delivery.endpoint, "digest": digest}
-        if not run(INSERT_DELIVERY, **known_by, message_id=NOT_YET):
+        if not run(INSERT_DELIVERY, **_known_by(delivery, digest), message_id=NOT_YET):
             return None
         message = store(delivery)
         if not isinstance(message, Message):
@@ -124,3 +141,12 @@ def _store(
             state=accepted.state.value,
         )
     return accepted
+
+
+def _known_by(delivery: Delivery[T], digest: bytes) -> dict[str, Any]:
+    return {
+        "webhook_id": delivery.id,
+        "endpoint": delivery.endpoint,
+        "digest": digest,
+        "key": delivery.key,
+    }

@@ -14,6 +14,7 @@ from django.http import JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from app.problem import method_not_allowed, outage_is_503, problem
+from app.problem_types import ProblemType
 from outbox import status
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ def show(request: HttpRequest, message_id: str) -> HttpResponse:
         return method_not_allowed("GET", "HEAD")
     found = status.lookup(key) if (key := _uuid(message_id)) else None
     if found is None:
-        return problem(404, "No such message: unknown, or done so long ago that it was dropped.")
+        return problem(
+            ProblemType.NOT_FOUND,
+            "No such message: unknown, or done so long ago that it was dropped.",
+        )
     answer = {name: _json(value) for name, value in found.items()}
     # It changes by the second; a cache would show a state that is gone.
     return JsonResponse(answer | {"message_id": str(key)}, headers={"Cache-Control": "no-store"})

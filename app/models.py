@@ -134,6 +134,12 @@ class WebhookDelivery(models.Model):
         help_text="The path that the delivery came to; empty: not known.",
     )
     digest = models.BinaryField(max_length=32, help_text="SHA-256 of the body.")
+    key = models.CharField(
+        max_length=16,
+        db_default="",
+        default="",
+        help_text="Fingerprint of the key that signed it; empty: not known.",
+    )
     message_id = models.UUIDField()
     state = models.CharField(
         max_length=10,
@@ -155,6 +161,38 @@ class WebhookDelivery(models.Model):
             models.CheckConstraint(
                 name="app_delivery_digest_is_sha256",
                 condition=models.lookups.Exact(Length("digest"), 32),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.webhook_id
+
+
+class DeliveryConflict(models.Model):
+    """A delivery that was refused since its webhook-id had been accepted as something else.
+
+    It was signed with a good key: the sender has a fault, and only its operator can mend it. One
+    row for each body.
+    """
+
+    webhook_id = models.CharField(max_length=255)
+    endpoint = models.TextField(help_text="The path that the refused delivery came to.")
+    digest = models.BinaryField(max_length=32, help_text="SHA-256 of the refused body.")
+    key = models.CharField(max_length=16, help_text="Fingerprint of the key that signed it.")
+    accepted_endpoint = models.TextField(help_text="The path of the delivery that was accepted.")
+    accepted_digest = models.BinaryField(max_length=32, help_text="SHA-256 of its body.")
+    message_id = models.UUIDField(help_text="The message that it became.")
+    times = models.PositiveIntegerField(db_default=1, help_text="How often it came.")
+    first_at = models.DateTimeField(db_default=Now())
+    last_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    class Meta:
+        db_table = "app_delivery_conflict"
+        verbose_name = "conflict"
+        ordering: ClassVar = ["-last_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["webhook_id", "digest"], name="app_delivery_conflict_unique"
             ),
         ]
 

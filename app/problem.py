@@ -1,17 +1,16 @@
-"""Answers that say what went wrong, as `application/problem+json` (RFC 9457).
-
-`type` is `about:blank`: the status says which kind of problem it is, `detail` what to do about it.
-"""
+"""Answers that say what went wrong, as `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
 import functools
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec
 
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import JsonResponse
+
+from app.problem_types import ProblemType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,24 +21,10 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
-RETRY_AFTER_SECONDS = 5
-MAX_ERRORS = 20
+CONTENT_TYPE: Final = "application/problem+json"
+DATABASE_RETRY_SECONDS: Final = 5
+MAX_ERRORS: Final = 20
 """So many faults are told of one document: an answer must not outgrow what it answers."""
-
-# The names of RFC 9110. Python's own table changed some of them between its versions.
-_TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    422: "Unprocessable Content",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +43,60 @@ class ParameterError:
     detail: str
 
 
+def document(
+    kind: ProblemType, detail: str, errors: Sequence[FieldError | ParameterError] = ()
+) -> dict[str, Any]:
+    """Return the problem document of `kind`; `errors` names what is not valid, the first of them.
+
+    `detail` says what to do about it.
+    """
+    if len(errors) > MAX_ERRORS:
+        detail = f"{detail} There is more than the first {MAX_ERRORS} faults, which are listed."
+    told: dict[str, Any] = {
+        "type": kind.uri,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+    }
+    if errors:
+        told["errors"] = [asdict(error) for error in errors[:MAX_ERRORS]]
+    return told
+
+
 def problem(
-    status: int,
+    kind: ProblemType,
     detail: str,
     *,
     errors: Sequence[FieldError | ParameterError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JsonResponse:
-    """Return the answer for `status`; `errors` names what is not valid, the first of them."""
-    if len(errors) > MAX_ERRORS:
-        detail = f"{detail} There is more than the first {MAX_ERRORS} faults, which are listed."
-    document: dict[str, Any] = {
-        "type": "about:blank",
-        "title": _TITLES[status],
-        "status": status,
-        "detail": detail,
-    }
-    if errors:
-        document["errors"] = [asdict(error) for error in errors[:MAX_ERRORS]]
+    """Return the answer that bears the document of `kind`."""
     return JsonResponse(
-        document, status=status, headers=headers, content_type="application/problem+json"
+        document(kind, detail, errors),
+        status=kind.status,
+        headers=headers,
+        content_type=CONTENT_TYPE,
     )
 
 
 def method_not_allowed(*allowed: str) -> JsonResponse:
     """Return the 405 that names the methods of the resource."""
     methods = ", ".join(allowed)
-    return problem(405, f"Use {methods}.", headers={"Allow": methods})
+    return problem(ProblemType.METHOD_NOT_ALLOWED, f"Use {methods}.", headers={"Allow": methods})
 
 
-def unavailable(detail: str) -> JsonResponse:
-    """Return the 503 that asks the caller to come back."""
-    return problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+def unavailable(kind: ProblemType, detail: str, *, retry_after: int) -> JsonResponse:
+    """Return the 503 that asks the caller to come back after so many seconds."""
+    return problem(kind, detail, headers={"Retry-After": str(retry_after)})
+
+
+def database_away() -> JsonResponse:
+    """Return the 503 of a database that cannot do it just now."""
+    return unavailable(
+        ProblemType.DATABASE_AWAY,
+        "The database cannot be reached just now. Try again.",
+        retry_after=DATABASE_RETRY_SECONDS,
+    )
 
 
 def outage_is_503(
@@ -107,6 +114,6 @@ def outage_is_503(
         # InternalError: a server that became a standby refuses the write so.
         except (OperationalError, InterfaceError, InternalError) as error:
             logger.warning("the database could not serve %s: %s", request.path, error)
-            return unavailable("The database cannot be reached just now. Try again.")
+            return database_away()
 
     return guarded

@@ -20,6 +20,7 @@ from app.data_age import data_age
 from app.document import documents
 from app.models import Post
 from app.problem import outage_is_503, problem
+from app.problem_types import ProblemType
 from app.search import InvalidSearch, find, parse
 
 
@@ -31,7 +32,9 @@ def index(request: HttpRequest) -> HttpResponseBase:
     try:
         search = parse(request.GET)
     except InvalidSearch as error:
-        return problem(422, "The parameters are not valid.", errors=error.errors)
+        return problem(
+            ProblemType.INVALID_PARAMETERS, "The parameters are not valid.", errors=error.errors
+        )
     database = Post.objects.db
     age = data_age(database)
     page = find(search, database)
@@ -53,7 +56,7 @@ def show(request: HttpRequest, source_id: str) -> HttpResponseBase:
     for post in documents(Post.objects.using(database).filter(source_id=source_id)).values():
         return _answer(request, post, age)
     return problem(
-        404,
+        ProblemType.NOT_FOUND,
         "No such Post: unknown, not filled yet, or deleted; or the server that answers, which may"
         " be behind by Data-Age seconds, has not got it yet.",
         headers=_headers(age),

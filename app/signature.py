@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 from base64 import b64decode, b64encode
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,14 +33,20 @@ _ID = re.compile(r"[!-z|~]{1,255}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
+class Reason(StrEnum):
+    """Why a delivery is refused: for logs and metrics alone, a caller could probe with it."""
+
+    MALFORMED_HEADER = "malformed_header"
+    STALE = "stale"
+    FUTURE = "future"
+    NO_KEY_MATCHES = "no_key_matches"
+
+
 class SignatureRefused(Exception):
-    """The delivery does not prove that a holder of a secret sent it just now.
+    """The delivery does not prove that a holder of a secret sent it just now."""
 
-    `reason` is for the log alone: a caller who learns it could probe for more.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
         self.reason = reason
 
 
@@ -64,6 +71,11 @@ def decode_secret(secret: str) -> bytes:
     return key
 
 
+def fingerprint(key: bytes) -> str:
+    """Return 16 hexadecimal digits that tell keys apart and do not tell what they are."""
+    return hashlib.sha256(b"pillarbox key:" + key).hexdigest()[:16]
+
+
 def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     """Return one signature, `v1,<base64>`. `timestamp` is in seconds since the epoch.
 
@@ -81,31 +93,38 @@ def verify(
     body: bytes,
     now: float,
     tolerance: int,
-) -> None:
-    """Return if a holder of one of `keys` signed exactly this, within `tolerance` seconds of `now`.
+) -> bytes:
+    """Return which of `keys` signed exactly this, within `tolerance` seconds of `now`.
 
     The three texts are the headers as they came, None for a missing one; `keys` come from
     `decode_secret`. Raises `SignatureRefused`, and nothing else, for whatever a caller may send.
     """
     if webhook_id is None or not _ID.fullmatch(webhook_id):
-        raise SignatureRefused("webhook-id is missing or not 1 to 255 visible ASCII characters")
+        raise _malformed("webhook-id is not 1 to 255 visible ASCII characters")
     if timestamp is None or not _TIMESTAMP.fullmatch(timestamp):
-        raise SignatureRefused("webhook-timestamp is missing or not a number of seconds")
+        raise _malformed("webhook-timestamp is not a number of seconds")
     if signature is None or len(signature) > MAX_SIGNATURE_HEADER:
-        raise SignatureRefused("webhook-signature is missing or too long")
+        raise _malformed("webhook-signature is missing or too long")
     # Both ways: a date ahead of us would keep a captured delivery alive beyond the window.
-    if abs(now - int(timestamp)) > tolerance:
-        raise SignatureRefused("webhook-timestamp is outside the window")
+    ahead = int(timestamp) - now
+    if abs(ahead) > tolerance:
+        reason = Reason.FUTURE if ahead > 0 else Reason.STALE
+        raise SignatureRefused(reason, f"webhook-timestamp is {ahead:+.0f} s from now")
     signed = f"{webhook_id}.{timestamp}.".encode()
     candidates = [text.encode("utf-8", "replace") for text in signature.split(" ")]
-    matched = False
+    matching = []
     for key in keys:
         expected = _signature(key, signed, body).encode()
-        for candidate in candidates:
-            # No early end: the time taken tells neither which key nor which signature matched.
-            matched |= hmac.compare_digest(expected, candidate)
-    if not matched:
-        raise SignatureRefused("no signature matches")
+        # No early end: the time taken tells neither which key nor which signature matched.
+        if True in [hmac.compare_digest(expected, candidate) for candidate in candidates]:
+            matching.append(key)
+    if not matching:
+        raise SignatureRefused(Reason.NO_KEY_MATCHES, f"{len(candidates)} signatures")
+    return matching[0]
+
+
+def _malformed(detail: str) -> SignatureRefused:
+    return SignatureRefused(Reason.MALFORMED_HEADER, detail)
 
 
 def _signature(key: bytes, signed: bytes, body: bytes) -> str:

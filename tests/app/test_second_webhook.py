@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from app.models import Category, Tag, WebhookDelivery
+from app.models import Category, DeliveryConflict, Tag, WebhookDelivery
 from app.strict_json import Malformed, storable_json
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.testing import drain
@@ -82,6 +82,12 @@ def test_a_delivery_that_another_endpoint_has_accepted_is_not_answered_as_if_it_
     assert WebhookDelivery.objects.get().endpoint == "/webhooks/tags/"
     again = post(delivery)
     assert (again.status_code, again.content) == (202, first.content)
+    conflict = DeliveryConflict.objects.get()
+    assert (conflict.accepted_endpoint, conflict.endpoint) == (
+        "/webhooks/tags/",
+        "/webhooks/partner/",
+    )
+    assert bytes(conflict.accepted_digest) == bytes(conflict.digest)
 
 
 def test_a_delivery_of_the_version_before_is_a_duplicate_at_each_endpoint() -> None:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from app.signature import MalformedSecret, SignatureRefused, decode_secret, sign, verify
+from app.signature import (
+    MalformedSecret,
+    SignatureRefused,
+    decode_secret,
+    fingerprint,
+    sign,
+    verify,
+)
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + b64encode(KEY).decode()
@@ -17,7 +24,7 @@ NOW = 1_700_000_000
 BODY = b'{"type":"post.created"}'
 
 
-def check(**changes: Any) -> None:
+def check(**changes: Any) -> bytes:
     arguments: dict[str, Any] = {
         "keys": [KEY],
         "webhook_id": "msg_1",
@@ -28,7 +35,7 @@ def check(**changes: Any) -> None:
         "tolerance": 300,
     }
     arguments |= changes
-    verify(arguments.pop("keys"), **arguments)
+    return verify(arguments.pop("keys"), **arguments)
 
 
 def test_a_signature_of_the_specifications_own_library_is_accepted() -> None:
@@ -100,6 +107,33 @@ def test_the_edges_of_the_window_are_inside(now: float) -> None:
 def test_what_is_not_proof_is_refused_and_raises_nothing_else(changes: dict[str, Any]) -> None:
     with pytest.raises(SignatureRefused):
         check(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"webhook_id": None}, "malformed_header"),
+        ({"timestamp": "now"}, "malformed_header"),
+        ({"signature": None}, "malformed_header"),
+        ({"now": NOW + 301}, "stale"),
+        ({"now": NOW - 301}, "future"),
+        ({"keys": [OTHER_KEY]}, "no_key_matches"),
+        ({"body": BODY + b" "}, "no_key_matches"),
+        ({"keys": []}, "no_key_matches"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_one_of_four(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SignatureRefused) as caught:
+        check(**changes)
+    assert caught.value.reason == reason
+    assert str(caught.value).startswith(f"{reason}: ")
+
+
+def test_the_key_that_signed_is_told_and_its_fingerprint_is_not_the_key() -> None:
+    assert check(keys=[OTHER_KEY, KEY]) == KEY
+    assert len(fingerprint(KEY)) == 16
+    assert fingerprint(KEY) != fingerprint(OTHER_KEY)
+    assert fingerprint(KEY) not in KEY.hex()
 
 
 def test_an_id_of_255_characters_with_dots_is_accepted() -> None:

@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 
-from app import intake, ledger, webhook
+from app import ledger, proof, webhook
 from outbox.models import OutboxMessage
 from tests.app.problems import problem_of
 from tests.factories import SECRET, Delivery, event, signed_delivery
@@ -57,7 +57,7 @@ def test_a_malformed_secret_does_not_stop_the_others_and_is_not_logged(
     send: Send, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.WEBHOOK_SECRETS = ["whsec_mangled", SECRET]
-    intake._keys.cache_clear()
+    proof._keys.cache_clear()
     with caplog.at_level(logging.ERROR):
         problem_of(send(signed_delivery(b"no json")), 400)
     assert "number 1" in caplog.text
@@ -71,6 +71,22 @@ def test_another_content_type_is_refused_after_the_signature(content_type: str) 
     problem_of(Client().post(URL, **request), 415)
     request["headers"] = {}
     problem_of(Client().post(URL, **request), 401)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, identity", "identity, gzip", "?"])
+def test_a_compressed_body_is_refused_and_told_what_to_do(coding: str) -> None:
+    request = signed_delivery().request
+    request["headers"] = request["headers"] | {"Content-Encoding": coding}
+    response = Client().post(URL, **request)
+    assert problem_of(response, 415)["type"].endswith(":content-coding")
+    assert response["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.django_db
+def test_a_body_that_is_said_not_to_be_compressed_is_taken() -> None:
+    request = signed_delivery().request
+    request["headers"] = request["headers"] | {"Content-Encoding": "Identity"}
+    assert Client().post(URL, **request).status_code == 202
 
 
 @pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.core.management import get_commands, load_command_class
 
 import outbox
 from app import payload
-from app.problem import _TITLES
+from app.problem_types import ProblemType
 from app.signature import SECRET_BYTES
 from outbox.conf import NAMES
 from settings.variables import VARIABLES
@@ -94,9 +94,15 @@ def test_each_answer_of_the_webhook_is_explained() -> None:
     told = {
         int(each) for first in rows(DOCS / "senders.md") for each in re.findall(r"\d{3}", first)
     }
+    statuses = {kind.status for kind in ProblemType}
     others = {403, 404, 405, 500}  # of other addresses and methods, and of our own mistakes
-    assert set(_TITLES) - others <= told
-    assert told - set(_TITLES) == {202, 502, 504}
+    assert statuses - others <= told
+    assert told - statuses == {202, 502, 504}
+
+
+def test_each_type_of_problem_is_explained() -> None:
+    told = set(re.findall(r"^\| (\d+) \| `(urn:[^`]+)` ", TEXT[DOCS / "senders.md"], re.MULTILINE))
+    assert told == {(str(kind.status), kind.uri) for kind in ProblemType if "urn:" in kind.uri}
 
 
 @pytest.mark.parametrize("package", ["Django", "Celery"])
