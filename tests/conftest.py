@@ -13,6 +13,7 @@ from pytest_django import DjangoDbBlocker
 
 from outbox import declaration, registry
 from outbox.declaration import Task
+from tests.emptying import empty_quickly
 from tests.roles.role_database import RoleDatabase, role_database
 
 
@@ -80,3 +81,10 @@ def roles(
     folder = tmp_path_factory.mktemp("etc")
     with django_db_blocker.unblock(), role_database(folder) as database:
         yield database
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quickly_emptied() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        empty_quickly(patch)
+        yield
