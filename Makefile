@@ -7,7 +7,7 @@ STACK_DIR ?= var
 export STACK_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-units bench-recovery bench-burst check docs fix lock lock-check wheel clean
+.PHONY: help run demo test test-all test-units bench-recovery bench-burst fuzz bench-front-door check docs fix lock lock-check wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,6 +29,12 @@ bench-recovery: $(VENV)/dev.installed ## kill each process at work, print the se
 
 bench-burst: $(VENV)/dev.installed ## send 2,000 deliveries at once, print how long their messages take
 	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/bench" -- $(PY) -m benchmarks.burst $(ARGS)
+
+bench-front-door: $(VENV)/dev.installed ## weigh what a delivery costs against a view that does nothing
+	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/bench" -- $(PY) -m benchmarks.front_door $(ARGS)
+
+fuzz: $(VENV)/dev.installed ## send 50,000 requests that no honest sender sends, ARGS="--seed N --requests N"
+	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/fuzz" -- $(PY) -m tests.fuzz $(ARGS)
 
 # The check comes before everything else: another user must not even touch the environment.
 test-units: ## run the units under a systemd of its own (as root)

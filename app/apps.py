@@ -9,4 +9,7 @@ class PostsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from app import checks  # noqa: F401 - registers them, once the apps are loaded
+        from app import (  # once the apps are loaded
+            checks,  # noqa: F401 - registers them
+            retention,  # noqa: F401
+        )

@@ -7,8 +7,17 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
+from app import retry_horizon, signature
 from app.read_token import is_usable
-from app.signature import MalformedSecret, decode_secret
+
+_LIMITS = (
+    "WEBHOOK_TOLERANCE_SECONDS",
+    "WEBHOOK_MAX_BODY_BYTES",
+    "WEBHOOK_DEDUPE_DAYS",
+    "WEBHOOK_RETRY_HOURS",
+    "WEBHOOK_MAX_BACKLOG",
+    "WEBHOOK_MAX_BACKLOG_SECONDS",
+)
 
 
 @checks.register(checks.Tags.security)
@@ -24,21 +33,15 @@ def check_webhook_secrets(**_: Any) -> list[checks.CheckMessage]:
                 id="app.W001",
             )
         ]
-    faults: list[checks.CheckMessage] = []
-    for number, secret in enumerate(secrets, start=1):
-        try:
-            decode_secret(secret)
-        except MalformedSecret as error:
-            faults.append(
-                checks.Error(
-                    f"Secret {number} of {len(secrets)} in WEBHOOK_SECRETS cannot be used: "
-                    f"{error}.",
-                    hint="A secret is whsec_ and the base64 of 24 to 64 random bytes; copy it "
-                    "again from the sender.",
-                    id="app.E001",
-                )
-            )
-    return faults
+    return [
+        checks.Error(
+            f"Secret {place} of {len(secrets)} in WEBHOOK_SECRETS cannot be used: {fault}.",
+            hint="A secret is whsec_ and the base64 of 24 to 64 random bytes; copy it again from "
+            "the sender, or make one: manage.py webhook new-secret.",
+            id="app.E001",
+        )
+        for place, fault in signature.faults(secrets)
+    ]
 
 
 @checks.register(checks.Tags.security)
@@ -59,13 +62,33 @@ def check_read_tokens(**_: Any) -> list[checks.CheckMessage]:
 
 @checks.register(checks.Tags.security)
 def check_webhook_limits(**_: Any) -> list[checks.CheckMessage]:
-    """Limits that would refuse everything, or nothing."""
+    """Limits that would refuse everything, or nothing, and a ledger that forgets too early."""
+    useless = [name for name in _LIMITS if not _is_positive(getattr(settings, name))]
+    if useless:
+        return [
+            checks.Error(
+                f"{name} is {getattr(settings, name)!r}, which is not a number above 0.",
+                hint=f"Leave {name} out to take its default.",
+                id="app.E002",
+            )
+            for name in useless
+        ]
+    fault = retry_horizon.fault(
+        dedupe_days=settings.WEBHOOK_DEDUPE_DAYS,
+        retry_hours=settings.WEBHOOK_RETRY_HOURS,
+        tolerance_seconds=settings.WEBHOOK_TOLERANCE_SECONDS,
+    )
+    if fault is None:
+        return []
     return [
         checks.Error(
-            f"{name} is {getattr(settings, name)!r}, which is not a number above 0.",
-            hint=f"Leave {name} out to take its default.",
-            id="app.E002",
+            fault,
+            hint="Raise WEBHOOK_DEDUPE_DAYS, or set WEBHOOK_RETRY_HOURS to how long your senders "
+            "really try again.",
+            id="app.E004",
         )
-        for name in ("WEBHOOK_TOLERANCE_SECONDS", "WEBHOOK_MAX_BODY_BYTES", "WEBHOOK_DEDUPE_DAYS")
-        if not getattr(settings, name) > 0
     ]
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and value > 0

@@ -11,6 +11,8 @@ from typing import Final
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _KEY: Final = struct.Struct(">qq")
+WORD_LENGTH: Final = 22
+"""Characters: the base64 of the key, unpadded."""
 
 
 @dataclass(frozen=True, slots=True)

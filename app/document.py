@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 from django.contrib.postgres.expressions import ArraySubquery
@@ -19,7 +20,7 @@ class PostDocument(msgspec.Struct, frozen=True):
     body: str
     categories: list[str]
     tags: list[str]
-    timestamp: datetime
+    timestamp: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def documents(posts: QuerySet[Post]) -> dict[int, PostDocument]:

@@ -23,7 +23,7 @@ _ADMIN: Final = "/admin/"
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400, which the exception's text is kept out of: it may quote what was sent."""
-    if _is_for_people(request):
+    if is_for_people(request):
         return defaults.bad_request(request, exception)
     if isinstance(exception, DisallowedHost):
         return problem(ProblemType.BAD_REQUEST, "The Host header does not name this service.")
@@ -32,7 +32,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403."""
-    if _is_for_people(request):
+    if is_for_people(request):
         return defaults.permission_denied(request, exception)
     return problem(ProblemType.FORBIDDEN, "This is not allowed.")
 
@@ -42,7 +42,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
     No redirect to it: most callers would follow that with a GET, and lose the body.
     """
-    if _is_for_people(request):
+    if is_for_people(request):
         return defaults.page_not_found(request, exception)
     with_slash = f"{request.path_info}/"
     if is_valid_path(with_slash):
@@ -52,10 +52,11 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500. What happened is in the log."""
-    if _is_for_people(request):
+    if is_for_people(request):
         return defaults.server_error(request)
     return problem(ProblemType.SERVER_FAULT, "The service has a fault. Try again later.")
 
 
-def _is_for_people(request: HttpRequest) -> bool:
+def is_for_people(request: HttpRequest) -> bool:
+    """Whether the address is one of the admin's: people see its answers, and no program does."""
     return request.path_info.startswith(_ADMIN)

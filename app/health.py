@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.migrations.executor import MigrationExecutor
-from django.http import JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from app import door
+from app.admission import Closed
+from app.answers import Alive, Ready, as_json
 from app.database import alias, run
 from app.problem import method_not_allowed
 
@@ -21,10 +23,11 @@ logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 2.0
 """How long an answer of `/readyz` stands: probes from many sides cost one look in this time."""
+UNREACHABLE: Final = {"database": "unreachable", "migrations": "unknown"}
 
 
 class Readiness:
-    """Whether this process could accept a delivery: its database answers and has every migration.
+    """Whether this process could store a delivery: its database answers and has every migration.
 
     Nothing else is looked at: the broker, for one, is not needed to accept a delivery.
     """
@@ -48,7 +51,7 @@ class Readiness:
             self._migrated = self._migrated or not _unapplied()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("health.database_unreachable: %s", error)
-            return {"database": "unreachable", "migrations": "unknown"}
+            return UNREACHABLE
         return {"database": "ok", "migrations": "ok" if self._migrated else "unapplied"}
 
 
@@ -65,17 +68,21 @@ def livez(request: HttpRequest) -> HttpResponse:
     """The process answers. It touches nothing: restarting us would not mend a database."""
     if request.method not in ("GET", "HEAD"):
         return method_not_allowed("GET", "HEAD")
-    return JsonResponse({"status": "ok"})
+    return as_json(Alive())
 
 
 @csrf_exempt
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 if deliveries can be accepted here, else 503; the checks say which part is missing."""
+    """200 if deliveries are accepted here, else 503; the checks say which part is missing.
+
+    Who balances senders over several servers takes away the one that has 503 here. Whoever reads
+    may be sent to any that answers `/livez`.
+    """
     if request.method not in ("GET", "HEAD"):
         return method_not_allowed("GET", "HEAD")
-    checks = readiness.checks()
+    closed = door.closed()
+    # A database that does not answer would not answer here either.
+    checks = UNREACHABLE if closed is Closed.DATABASE else readiness.checks()
+    checks = {**checks, "admission": closed.value if closed else "ok"}
     ready = all(outcome == "ok" for outcome in checks.values())
-    return JsonResponse(
-        {"status": "ready" if ready else "unavailable", "checks": checks},
-        status=200 if ready else 503,
-    )
+    return as_json(Ready("ready" if ready else "unavailable", checks), status=200 if ready else 503)

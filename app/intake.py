@@ -1,23 +1,27 @@
 """Take a delivery in: verify it, store it with its message, answer 202. For any endpoint.
 
-The order of the checks is part of the contract: 405, 413, 401, 415, 400, 422, 409. Before the
-signature is known to be good, nothing is parsed and no database is touched.
+The order of the checks is part of the contract: 405, 413, 503, 401, 415, 400, 422, 409. Before
+the signature is known to be good, nothing is parsed and no database is touched: whether the door is
+open (`app.admission`) is known without it. The body has been read by then, so that an honest sender
+reads the answer.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from django.conf import settings
 from django.db import transaction
-from django.http import JsonResponse
 from django.urls import reverse
 from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 
+from app import door, metrics
+from app.answers import Accepted, as_json
 from app.ledger import Acceptance, Delivery, OtherBody, OtherEndpoint, record
-from app.problem import method_not_allowed, outage_is_503, problem
+from app.problem import Problem, method_not_allowed, outage_is_503, problem
 from app.problem_types import ProblemType
 from app.proof import Signed, prove
 from app.strict_json import Invalid, Malformed, storable_json
@@ -59,7 +63,14 @@ def accept(
     are answered as above).
     `secrets` are those of the endpoint's senders, `whsec_...`; by default WEBHOOK_SECRETS.
     """
-    return cast("HttpResponse", outage_is_503(_answer)(request, store, parse, secrets))
+    try:
+        answer = cast("HttpResponse", outage_is_503(_answer)(request, store, parse, secrets))
+    except Exception:
+        metrics.answered(ProblemType.SERVER_FAULT.name.lower())
+        raise
+    if isinstance(answer, Problem):
+        metrics.answered(answer.kind.name.lower())
+    return answer
 
 
 def _answer(
@@ -74,9 +85,9 @@ def _answer(
     if not isinstance(signed, Signed):
         return signed
     try:
-        accepted = record(_delivery(request, signed, parse), store)
+        accepted = _record(_delivery(request, signed, parse), store)
     except Malformed as error:
-        return problem(ProblemType.MALFORMED_BODY, str(error))
+        return problem(ProblemType.MALFORMED_BODY, str(error), errors=error.errors)
     except Invalid as error:
         return problem(
             ProblemType.INVALID_EVENT,
@@ -108,16 +119,20 @@ def _delivery(request: HttpRequest, signed: Signed, parse: Callable[[bytes], T])
     )
 
 
+def _record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Acceptance:
+    """Store it, and have it counted by who watches over the backlog."""
+    began = monotonic()
+    with door.storing():
+        accepted = record(delivery, store)
+        if not accepted.duplicate:
+            door.stored()
+    metrics.accepted(delivery.key, monotonic() - began, duplicate=accepted.duplicate)
+    return accepted
+
+
 def _accepted(accepted: Acceptance) -> HttpResponse:
     # A path, not an absolute address: the same whatever name and scheme the request came by, and
     # resolved by the caller against the address it has called.
     status_url = reverse("message", args=[accepted.message_id])
-    return JsonResponse(
-        {
-            "message_id": str(accepted.message_id),
-            "state": accepted.state.value,
-            "status_url": status_url,
-        },
-        status=202,
-        headers={"Location": status_url},
-    )
+    told = Accepted(accepted.message_id, accepted.state, status_url)
+    return as_json(told, status=202, headers={"Location": status_url})

@@ -86,6 +86,8 @@ class Acceptance:
 
     message_id: UUID
     state: State
+    duplicate: bool = field(default=False, compare=False)
+    """Whether it was stored before."""
 
 
 def record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Acceptance:
@@ -104,7 +106,7 @@ def record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Ac
             # Empty in a row of the version before, which did not write it.
             elsewhere = endpoint and delivery.endpoint and endpoint != delivery.endpoint
             if not elsewhere and bytes(known_digest) == digest:
-                return Acceptance(message_id, State(state))
+                return Acceptance(message_id, State(state), duplicate=True)
             run(
                 NOTE_CONFLICT,
                 **_known_by(delivery, digest),

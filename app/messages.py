@@ -6,13 +6,12 @@ shows no payload.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.http import JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from app.answers import MessageStatus, as_json
 from app.problem import method_not_allowed, outage_is_503, problem
 from app.problem_types import ProblemType
 from outbox import status
@@ -33,9 +32,8 @@ def show(request: HttpRequest, message_id: str) -> HttpResponse:
             ProblemType.NOT_FOUND,
             "No such message: unknown, or done so long ago that it was dropped.",
         )
-    answer = {name: _json(value) for name, value in found.items()}
     # It changes by the second; a cache would show a state that is gone.
-    return JsonResponse(answer | {"message_id": str(key)}, headers={"Cache-Control": "no-store"})
+    return as_json(MessageStatus(**found), headers={"Cache-Control": "no-store"})
 
 
 def _uuid(text: str) -> UUID | None:
@@ -45,9 +43,3 @@ def _uuid(text: str) -> UUID | None:
         return None
     # UUID() also takes braces, URNs and misplaced hyphens: one message has one address.
     return key if str(key) == text.lower() else None
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value

@@ -2,34 +2,32 @@
 
 Two ways to be wrong, as two exceptions: a body that is not JSON in the strict sense (answered 400),
 and JSON that is not one of our events (answered 422, every known fault with a JSON pointer). Fields
-we do not know are ignored, so that a sender may add some.
+we do not know are ignored, so that a sender may add some, or refused.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from itertools import islice
+from typing import Any
 
 import msgspec
 
-from app.problem import FieldError
-from app.strict_json import Invalid, Malformed, fault_of, strict_json
+from app.json_pointer import pointer
+from app.problem import MAX_ERRORS, FieldError
+from app.sent_event import NAME_LENGTH, PostContent, PostDeleted, PostReference, SentEvent
+from app.strict_json import Invalid, Malformed, storable_json, strict_json
+from app.text import fault_of
 
 __all__ = ["Event", "Invalid", "Malformed", "normal_name", "parse"]
-
-TITLE_LENGTH = 500
-NAME_LENGTH = 100
-MAX_NAMES = 100
 
 # One composed character comes from at most four: a longer text cannot shrink below the limit. It
 # is refused before it is normalised, which takes quadratic time for a run of combining marks.
 _RAW_NAME_LENGTH = 4 * NAME_LENGTH
-
-_Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
-_Names = Annotated[list[str], msgspec.Meta(max_length=MAX_NAMES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,53 +47,37 @@ class Event:
     tags: tuple[str, ...] = ()
 
 
-class _Gone(msgspec.Struct, frozen=True):
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-
-
-class _Whole(_Gone, frozen=True):
-    title: Annotated[str, msgspec.Meta(max_length=TITLE_LENGTH)]
-    body: str
-    categories: _Names
-    tags: _Names
-
-
-class _Created(msgspec.Struct, frozen=True, tag_field="type", tag="post.created"):
-    timestamp: _Timestamp
-    data: _Whole
-
-
-class _Updated(msgspec.Struct, frozen=True, tag_field="type", tag="post.updated"):
-    timestamp: _Timestamp
-    data: _Whole
-
-
-class _Deleted(msgspec.Struct, frozen=True, tag_field="type", tag="post.deleted"):
-    timestamp: _Timestamp
-    data: _Gone
-
-
 EVENT_TYPES = ("post.created", "post.updated", "post.deleted")
 
 
-def parse(body: bytes) -> Event:
-    """Return the event in `body`. Raises `Malformed` or `Invalid`, whatever the bytes are."""
+_ENVELOPE = ("type", *PostDeleted.__struct_fields__)
+
+
+def parse(body: bytes, *, refuse_unknown: bool = False) -> Event:
+    """Return the event in `body`. Raises `Malformed` or `Invalid`, whatever the bytes are.
+
+    Fields that an event of its type does not have are ignored, or refused.
+    """
     # One reading of the bytes and not two: the standard library's, since msgspec takes the last of
-    # two equal keys without a word; from its result msgspec takes the types. No field of ours has a
-    # name that is not ASCII, and msgspec cannot look at one with a lone surrogate.
-    document = strict_json(body, keep=str.isascii)
+    # two equal keys without a word; from its result msgspec takes the types.
+    document = strict_json(body)
     errors = _not_ascii(document)
+    if refuse_unknown:
+        errors += islice(_unknown(document), MAX_ERRORS + 1)
     if errors:
         raise Invalid(errors)
     try:
-        known = msgspec.convert(document, _Created | _Updated | _Deleted)
+        known = msgspec.convert(_known(document), SentEvent)
     except msgspec.ValidationError as error:
         raise Invalid([_field_error(str(error))]) from None
+    except UnicodeEncodeError:
+        storable_json(body)  # names half a surrogate pair in a text, where no text belongs
+        raise
     texts = {"/data/id": known.data.id}
     categories: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     title = content = ""
-    if isinstance(known.data, _Whole):
+    if isinstance(known.data, PostContent):
         title, content = known.data.title, known.data.body
         texts |= {"/data/title": title, "/data/body": content}
         categories = _names("/data/categories", known.data.categories, errors)
@@ -122,6 +104,32 @@ def _not_ascii(document: Any) -> list[FieldError]:
     ]
 
 
+def _known(document: Any) -> Any:
+    """Leave out all other fields: msgspec cannot look at a name with half a surrogate pair."""
+    if not isinstance(document, dict):
+        return document
+    known = {name: document[name] for name in _ENVELOPE if name in document}
+    if isinstance(data := document.get("data"), dict):
+        fields = PostContent.__struct_fields__
+        known["data"] = {name: data[name] for name in fields if name in data}
+    return known
+
+
+def _unknown(document: Any) -> Iterator[FieldError]:
+    """The fields that an event of this type does not have."""
+    if not isinstance(document, dict):
+        return
+    data = document.get("data")
+    content = PostReference if document.get("type") == "post.deleted" else PostContent
+    for steps, fields, object_ in (
+        ([], _ENVELOPE, document),
+        (["data"], content.__struct_fields__, data if isinstance(data, dict) else {}),
+    ):
+        for name in object_:
+            if name not in fields:
+                yield FieldError(pointer([*steps, name]), "This field is not known.")
+
+
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _PATH = re.compile(r" - at `\$(.*)`$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
@@ -132,12 +140,12 @@ def _field_error(message: str) -> FieldError:
     path = _PATH.search(message)
     steps = _STEP.findall(path[1]) if path else []
     detail = message[: path.start()] if path else message
-    pointer = "".join(f"/{name or index}" for name, index in steps)
+    at = "".join(f"/{name or index}" for name, index in steps)
     if missing := _MISSING.match(detail):
-        return FieldError(f"{pointer}/{missing[1]}", "This field is required.")
-    if pointer == "/type":  # msgspec would quote the value, whatever its length
+        return FieldError(f"{at}/{missing[1]}", "This field is required.")
+    if at == "/type":  # msgspec would quote the value, whatever its length
         detail = f"Expected one of {', '.join(EVENT_TYPES)}"
-    return FieldError(pointer, f"{detail}.")
+    return FieldError(at, f"{detail}.")
 
 
 def normal_name(raw: str) -> str:
@@ -155,11 +163,11 @@ def normal_name(raw: str) -> str:
     return name
 
 
-def _names(pointer: str, raw_names: list[str], errors: list[FieldError]) -> tuple[str, ...]:
+def _names(at: str, raw_names: list[str], errors: list[FieldError]) -> tuple[str, ...]:
     names: dict[str, None] = {}  # keeps the order, merges equal ones
     for index, raw in enumerate(raw_names):
         try:
             names[normal_name(raw)] = None
         except ValueError as error:
-            errors.append(FieldError(f"{pointer}/{index}", str(error)))
+            errors.append(FieldError(f"{at}/{index}", str(error)))
     return tuple(names)

@@ -43,6 +43,14 @@ class ParameterError:
     detail: str
 
 
+class Problem(JsonResponse):
+    """An answer that bears the document of a problem."""
+
+    def __init__(self, kind: ProblemType, told: Mapping[str, Any], headers: Any) -> None:
+        super().__init__(told, status=kind.status, headers=headers, content_type=CONTENT_TYPE)
+        self.kind = kind
+
+
 def document(
     kind: ProblemType, detail: str, errors: Sequence[FieldError | ParameterError] = ()
 ) -> dict[str, Any]:
@@ -69,28 +77,23 @@ def problem(
     *,
     errors: Sequence[FieldError | ParameterError] = (),
     headers: Mapping[str, str] | None = None,
-) -> JsonResponse:
+) -> Problem:
     """Return the answer that bears the document of `kind`."""
-    return JsonResponse(
-        document(kind, detail, errors),
-        status=kind.status,
-        headers=headers,
-        content_type=CONTENT_TYPE,
-    )
+    return Problem(kind, document(kind, detail, errors), headers)
 
 
-def method_not_allowed(*allowed: str) -> JsonResponse:
+def method_not_allowed(*allowed: str) -> Problem:
     """Return the 405 that names the methods of the resource."""
     methods = ", ".join(allowed)
     return problem(ProblemType.METHOD_NOT_ALLOWED, f"Use {methods}.", headers={"Allow": methods})
 
 
-def unavailable(kind: ProblemType, detail: str, *, retry_after: int) -> JsonResponse:
+def unavailable(kind: ProblemType, detail: str, *, retry_after: int) -> Problem:
     """Return the 503 that asks the caller to come back after so many seconds."""
     return problem(kind, detail, headers={"Retry-After": str(retry_after)})
 
 
-def database_away() -> JsonResponse:
+def database_away() -> Problem:
     """Return the 503 of a database that cannot do it just now."""
     return unavailable(
         ProblemType.DATABASE_AWAY,

@@ -1,6 +1,6 @@
 """What a request proves: who signed which bytes, and when. Nothing is parsed, no database touched.
 
-The order of the checks is part of the contract: 413, 401, 415.
+The order of the checks is part of the contract: 413, 503, 401, 415.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import logging
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 
+from app import door, metrics
+from app.admission import Closed
 from app.body import TooLarge, read
-from app.problem import problem
+from app.problem import database_away, problem, unavailable
 from app.problem_types import ProblemType
 from app.signature import MalformedSecret, SignatureRefused, decode_secret, fingerprint, verify
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
 logger = logging.getLogger(__name__)
+
+OVERLOADED_RETRY_SECONDS: Final = 30
+"""About what the fifth of a full backlog takes that must be worked before the door opens again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ def prove(request: HttpRequest, secrets: Sequence[str]) -> Signed | HttpResponse
     except OSError as error:  # Django's UnreadablePostError is one
         logger.warning("webhook.body_unreadable: %s", error)
         return problem(ProblemType.BROKEN_BODY, "The body did not arrive whole and in time.")
+    if closed := door.closed():
+        return _closed(closed)
     webhook_id = request.headers.get("webhook-id", "")
     timestamp = request.headers.get("webhook-timestamp", "")
     try:
@@ -64,6 +71,7 @@ def prove(request: HttpRequest, secrets: Sequence[str]) -> Signed | HttpResponse
         )
     except SignatureRefused as refusal:
         logger.warning("webhook.refused: %s", refusal)
+        metrics.refused_signature(refusal.reason)
         return _unauthorized()
     return _unsupported(request) or Signed(webhook_id, int(timestamp), body, fingerprint(key))
 
@@ -83,6 +91,16 @@ def _unsupported(request: HttpRequest) -> HttpResponse | None:
             headers={"Accept-Encoding": "identity"},  # RFC 9110, 15.5.16
         )
     return None
+
+
+def _closed(reason: Closed) -> HttpResponse:
+    if reason is Closed.DATABASE:
+        return database_away()
+    return unavailable(
+        ProblemType.OVERLOADED,
+        "So much work waits that no more is taken in just now. Try again later.",
+        retry_after=OVERLOADED_RETRY_SECONDS,
+    )
 
 
 def _unauthorized() -> HttpResponse:

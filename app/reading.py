@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 
+from app.answers import PostPage
 from app.bearer import readers_only
 from app.data_age import data_age
 from app.document import documents
@@ -43,7 +44,7 @@ def index(request: HttpRequest) -> HttpResponseBase:
         parameters = request.GET.copy()
         parameters["after"] = str(page.end)
         following = f"{reverse('posts')}?{parameters.urlencode()}"
-    return _answer(request, {"posts": page.posts, "next": following}, age)
+    return _answer(request, PostPage(page.posts, following), age)
 
 
 @csrf_exempt

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the format's name, not a secret
 SECRET_BYTES = range(24, 65)
@@ -29,8 +29,9 @@ MAX_SIGNATURE_HEADER = 2048
 # cut elsewhere: bytes that were signed as part of a body would pass as part of an id, or the other
 # way round. Here dots are harmless: every accepted body is a JSON object, its "{" can be no part
 # of an id, and an id's tail ahead of it would leave a body that is no JSON.
-_ID = re.compile(r"[!-z|~]{1,255}")
-_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+MAX_ID = 255
+ID = re.compile(rf"[!-z|~]{{1,{MAX_ID}}}")
+TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
 class Reason(StrEnum):
@@ -58,22 +59,44 @@ def decode_secret(secret: str) -> bytes:
     """Return the key in `secret`. Raises `MalformedSecret`.
 
     Strict, since a lenient decoder skips what it does not know and turns a mangled secret into
-    a key of a few bytes.
+    a key of a few bytes. Canonical, so that a key has one text: a last digit that says more than
+    the bytes hold, or padding where none belongs, was not written by an encoder.
     """
     if not secret.startswith(SECRET_PREFIX):
         raise MalformedSecret(f"it does not start with {SECRET_PREFIX!r}")
+    encoded = secret.removeprefix(SECRET_PREFIX)
     try:
-        key = b64decode(secret.removeprefix(SECRET_PREFIX).encode("ascii"), validate=True)
+        key = b64decode(encoded.encode("ascii"), validate=True)
     except (UnicodeEncodeError, binascii.Error):
         raise MalformedSecret("what follows the prefix is not base64") from None
+    if b64encode(key).decode() != encoded:
+        raise MalformedSecret("what follows the prefix is not base64 as an encoder writes it")
     if len(key) not in SECRET_BYTES:
         raise MalformedSecret(f"it holds {len(key)} bytes where 24 to 64 are allowed")
     return key
 
 
+def faults(secrets: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Give the place, from 1, of each secret that cannot be used, and why. It quotes none."""
+    places: dict[bytes, int] = {}
+    for place, secret in enumerate(secrets, start=1):
+        try:
+            key = decode_secret(secret)
+        except MalformedSecret as error:
+            yield place, str(error)
+            continue
+        if (first := places.setdefault(key, place)) != place:
+            yield place, f"it is the same as number {first}"
+
+
 def fingerprint(key: bytes) -> str:
     """Return 16 hexadecimal digits that tell keys apart and do not tell what they are."""
     return hashlib.sha256(b"pillarbox key:" + key).hexdigest()[:16]
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be a webhook-id: 1 to 255 visible ASCII characters without braces."""
+    return ID.fullmatch(text) is not None
 
 
 def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
@@ -99,9 +122,9 @@ def verify(
     The three texts are the headers as they came, None for a missing one; `keys` come from
     `decode_secret`. Raises `SignatureRefused`, and nothing else, for whatever a caller may send.
     """
-    if webhook_id is None or not _ID.fullmatch(webhook_id):
+    if webhook_id is None or not is_id(webhook_id):
         raise _malformed("webhook-id is not 1 to 255 visible ASCII characters")
-    if timestamp is None or not _TIMESTAMP.fullmatch(timestamp):
+    if timestamp is None or not TIMESTAMP.fullmatch(timestamp):
         raise _malformed("webhook-timestamp is not a number of seconds")
     if signature is None or len(signature) > MAX_SIGNATURE_HEADER:
         raise _malformed("webhook-signature is missing or too long")

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
 
+from app.json_pointer import pointer, walk
 from app.problem import MAX_ERRORS, FieldError
+from app.text import fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-MAX_POINTER_LENGTH: Final = 500
+MAX_DEPTH: Final = 100
+"""So deep a document may be nested that is stored: to write it takes a stack, as to read it did."""
 
 
 class Malformed(ValueError):
-    """The body is not JSON. The message says why, for the caller."""
+    """The body is not JSON. The message says why, for the caller; `errors` says where, if known."""
+
+    def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(message)
+        self.errors = errors
 
 
 class Invalid(ValueError):
@@ -27,82 +36,30 @@ class Invalid(ValueError):
 
 
 def storable_json(body: bytes) -> Any:
-    """Decode JSON all of whose texts PostgreSQL can store. Raises `Malformed` or `Invalid`."""
+    """Decode JSON all of which PostgreSQL can store. Raises `Malformed` or `Invalid`."""
     document = strict_json(body)
     # One more than is told, which says that there are more.
-    if errors := list(islice(_faults(document), MAX_ERRORS + 1)):
+    if errors := list(islice(_unstorable(document), MAX_ERRORS + 1)):
         raise Invalid(errors)
     return document
 
 
-def _faults(document: Any) -> Iterator[FieldError]:
-    """The faults of a document's texts, keys included.
+def strict_json(body: bytes) -> Any:
+    """Decode JSON as RFC 8259 has it, no key twice in an object, and each number as it was meant.
 
-    What is held meanwhile grows with the depth alone, not with the number of values: a pointer is
-    made for a fault only.
+    Raises `Malformed`, and `Invalid` for numbers that are beyond what can be kept.
     """
-    steps: list[str | int] = []
-    open_values = [_members([document])]  # no recursion: it may be nested as deeply as it was read
-    while open_values:
-        for step, value in open_values[-1]:
-            if isinstance(step, str) and (fault := fault_of(step)):
-                yield FieldError(_pointer(steps), fault)
-            if isinstance(value, str):
-                if fault := fault_of(value):
-                    yield FieldError(_pointer([*steps, step]), fault)
-            elif isinstance(value, list | dict):
-                steps.append(step)
-                open_values.append(_members(value))
-                break
-        else:
-            open_values.pop()
-            del steps[-1:]
-
-
-def _members(value: list[Any] | dict[str, Any]) -> Iterator[tuple[str | int, Any]]:
-    return iter(value.items()) if isinstance(value, dict) else enumerate(value)
-
-
-def _pointer(steps: Sequence[str | int]) -> str:
-    """The JSON pointer of a value, or of what holds it where a pointer would become too long.
-
-    The first of the steps is that to the document.
-    """
-    pointer = ""
-    for step in steps[1:]:
-        longer = f"{pointer}/{str(step).replace('~', '~0').replace('/', '~1')}"
-        if len(longer) > MAX_POINTER_LENGTH:
-            break
-        pointer = longer
-    return pointer
-
-
-def fault_of(text: str) -> str | None:
-    """What keeps `text` out of PostgreSQL, if anything does."""
-    if "\x00" in text:
-        return "It holds the character NUL, which cannot be stored."
+    if not body or body.startswith(BOM_UTF8):
+        reason = "it begins with a byte order mark; leave that out" if body else "it is empty"
+        raise Malformed(f"The body is not JSON: {reason}.")
+    marker = _Marker()
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "It holds half a surrogate pair, which is no character."
-    return None
-
-
-def strict_json(body: bytes, *, keep: Callable[[str], bool] = lambda _key: True) -> Any:
-    """Decode JSON as RFC 8259 has it, and no key twice in an object. Raises `Malformed`.
-
-    Of an object the keys are kept that `keep` says.
-    """
-
-    def whole(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) != len(pairs):
-            raise Malformed("An object in the body has the same key twice.")
-        return {key: value for key, value in pairs if keep(key)}
-
-    try:
-        # Decoded here: from bytes, json would also take UTF-16 and UTF-32.
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=whole, parse_constant=_no_constant
+        document = json.loads(
+            body.decode("utf-8"),  # here: from bytes, json would also take UTF-16 and UTF-32
+            object_pairs_hook=marker.whole,
+            parse_constant=marker.constant,
+            parse_float=marker.number,
+            parse_int=marker.integer,
         )
     except UnicodeDecodeError:
         raise Malformed("The body is not UTF-8.") from None
@@ -110,11 +67,93 @@ def strict_json(body: bytes, *, keep: Callable[[str], bool] = lambda _key: True)
         raise Malformed(f"The body is not JSON: {error}.") from None
     except RecursionError:
         raise Malformed("The body is nested too deeply.") from None
-    except Malformed:
-        raise
-    except ValueError:  # an integer of thousands of digits
-        raise Malformed("The body holds a number that is too long.") from None
+    if marker.used:
+        _refuse(document)
+    return document
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise Malformed(f"The body holds {name}, which is not JSON.")
+class _Ambiguous(dict[str, Any]):
+    """An object that has the same key twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__()
+        self.twice: dict[str, None] = {}
+        for key, value in pairs:
+            if key in self:
+                self.twice[key] = None
+            self[key] = value
+
+
+class _NotJson(str):
+    """NaN and the like, which Python's reader knows."""
+
+    __slots__ = ()
+
+
+class _Beyond:
+    """A number that would be read as another."""
+
+
+class _Marker:
+    """Marks what is wrong in a document as it is read: from the inside out, so not yet placed."""
+
+    used = False
+
+    def whole(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        self.used = True
+        return _Ambiguous(pairs)
+
+    def constant(self, name: str) -> _NotJson:
+        self.used = True
+        return _NotJson(name)
+
+    def number(self, text: str) -> float | _Beyond:
+        number = float(text)
+        return number if isfinite(number) else self._beyond()
+
+    def integer(self, text: str) -> int | _Beyond:
+        try:
+            return int(text)
+        except ValueError:  # Python reads no more than some thousand digits
+            return self._beyond()
+
+    def _beyond(self) -> _Beyond:
+        self.used = True
+        return _Beyond()
+
+
+def _refuse(document: Any) -> None:
+    """Raise what was marked, each with its place."""
+    malformed = list(islice(_malformed(document), MAX_ERRORS + 1))
+    if malformed:
+        raise Malformed(malformed[0].detail, malformed)
+    beyond = (
+        FieldError(pointer(steps), "The number is too large to be kept.")
+        for steps, value in walk(document)
+        if isinstance(value, _Beyond)
+    )
+    raise Invalid(list(islice(beyond, MAX_ERRORS + 1)))
+
+
+def _malformed(document: Any) -> Iterator[FieldError]:
+    for steps, value in walk(document):
+        if isinstance(value, _NotJson):
+            yield FieldError(pointer(steps), f"{value} is not JSON.")
+        if isinstance(value, _Ambiguous):
+            for key in value.twice:
+                yield FieldError(pointer([*steps, key]), "An object has the same key twice.")
+
+
+def _unstorable(document: Any) -> Iterator[FieldError]:
+    """The faults of a document's texts, keys included."""
+    for steps, value in walk(document):
+        if len(steps) > MAX_DEPTH:
+            deep = FieldError(pointer(steps), f"It is nested more than {MAX_DEPTH} deep.")
+            raise Malformed("The body is nested too deeply.", [deep])
+        if steps and isinstance(key := steps[-1], str) and (fault := fault_of(key)):
+            yield FieldError(pointer(steps[:-1]), fault)
+        if isinstance(value, str) and (fault := fault_of(value)):
+            yield FieldError(pointer(steps), fault)

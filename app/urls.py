@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
 from app import health, messages, reading, webhook
+from app.openapi import view as openapi
 
 
 class SourceId(StringConverter):
@@ -21,4 +22,5 @@ urlpatterns = [
     path("posts/<source_id:source_id>/", reading.show, name="post"),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
+    path("openapi.json", openapi.show, name="openapi"),
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
+
+from django.conf import settings
 
 import outbox
 from app.change import Change
@@ -27,7 +30,8 @@ INSERT_POST = """
 @endpoint
 def receive(request: HttpRequest) -> HttpResponse:
     """`POST /webhooks/posts/`: 202 means that the delivery is committed and will be worked."""
-    return accept(request, store=store, parse=parse)
+    refuse_unknown = settings.WEBHOOK_UNKNOWN_FIELDS == "refuse"
+    return accept(request, store=store, parse=partial(parse, refuse_unknown=refuse_unknown))
 
 
 def store(delivery: Delivery[Event]) -> outbox.Message:

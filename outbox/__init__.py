@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from outbox.backoff import Backoff as Backoff
     from outbox.celery_task import BoundTask as BoundTask
+    from outbox.chores import chore as chore
     from outbox.current import current_message as current_message
     from outbox.declaration import task as task
     from outbox.entry import add as add
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from outbox.exceptions import Permanent as Permanent
     from outbox.exceptions import UnknownEventType as UnknownEventType
     from outbox.message import Message as Message
+    from outbox.pruning import prune as prune
     from outbox.routers import primary as primary
 
 _HOMES = {
@@ -37,8 +39,10 @@ _HOMES = {
     "Permanent": "exceptions",
     "UnknownEventType": "exceptions",
     "add": "entry",
+    "chore": "chores",
     "current_message": "current",
     "primary": "routers",
+    "prune": "pruning",
     "task": "declaration",
 }
 

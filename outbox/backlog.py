@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from outbox import read_statements
+import psycopg2
+
+from outbox import read_statements, registry
 from outbox.store import run
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from outbox.side_connection import SideConnection
+
 SMALL_PAGES = 1000
 ROWS_PER_PAGE = 50
+ANSWER_SECONDS = 2.0
+
+# For this transaction alone: behind a pooler the session is others' too.
+_BRIEFLY = "SET LOCAL statement_timeout TO '1s'; SET LOCAL lock_timeout TO '500ms';"
+
+
+class ReadOnlyServer(psycopg2.OperationalError):  # type: ignore[misc]  # untyped
+    """The server has become one that messages can only be read from."""
 
 
 def any_due_pending() -> tuple[bool, bool]:
@@ -34,6 +46,24 @@ def in_flight() -> dict[str, int]:
 def ready_queues() -> set[str]:
     """The queues that ready messages are for."""
     return {row[0] for row in run(read_statements.READY_QUEUES)}
+
+
+def waiting(connection: SideConnection, limit: int) -> tuple[int, float]:
+    """How many messages wait to be prepared or sent, up to `limit`, and the lateness in seconds.
+
+    It is that of the oldest due message that waits for its first preparation; 0.0 if none does.
+    Raises psycopg2's errors, the server's after a second and within two in any case, and
+    `ReadOnlyServer`.
+    """
+    [(number, late, read_only)] = connection.run(
+        _BRIEFLY + read_statements.WAITING,
+        {"limit": limit, "event_types": registry.prepared_event_types()},
+        seconds=ANSWER_SECONDS,
+    )
+    if read_only:
+        connection.close()  # by a new one, the server that takes writes may be found
+        raise ReadOnlyServer("the server takes no writes")
+    return number, late or 0.0
 
 
 def unfinished_pending() -> int:

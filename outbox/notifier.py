@@ -11,18 +11,14 @@ A notification is a hint: whoever waits for it polls as well. Losing one costs a
 from __future__ import annotations
 
 import atexit
-import contextlib
 import logging
 import os
 import threading
 import time
-from typing import Any, cast
 
 import psycopg2
-from django.db import connections
-from django.db.backends.postgresql.base import DatabaseWrapper
 
-from outbox.conf import outbox_settings
+from outbox.side_connection import SideConnection
 
 COALESCE_SECONDS = 0.005
 """Wakes that come in this time after a notification share the next one."""
@@ -30,7 +26,8 @@ IDLE_SECONDS = 2.0
 """After so long without work the connection is closed. It is less than the five seconds that DROP
 DATABASE waits for other sessions to leave, so that test databases can be dropped."""
 CLOSE_SECONDS = 1.0
-CONNECT_SECONDS = 5
+ANSWER_SECONDS = 2.0
+"""The server's own limit for a notification is a second."""
 
 # A commit that notifies gets a transaction id, so it would flush the log to disk while it holds the
 # lock. The hint is worth neither that nor a long wait. Both are set for this transaction alone, the
@@ -70,7 +67,7 @@ class Notifier:
         self._closing = False
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._raw: Any = None
+        self._connection = SideConnection()
         self._failing = False
 
     def wake(self, channel: str) -> None:
@@ -94,8 +91,8 @@ class Notifier:
 
     def _run(self) -> None:
         while not self._closing or self._waiting:
-            if not self._something_to_do.wait(None if self._raw is None else IDLE_SECONDS):
-                self._disconnect()
+            if not self._something_to_do.wait(IDLE_SECONDS if self._connection.is_open else None):
+                self._connection.close()
                 continue
             # Cleared before the set is read: a wake in between leaves the event set, and is seen in
             # the next turn. The other way round it would be lost.
@@ -105,10 +102,10 @@ class Notifier:
             if channels:
                 self._notify(channels)
                 time.sleep(COALESCE_SECONDS)
-        self._disconnect()
+        self._connection.close()
 
     def _notify(self, channels: list[str]) -> None:
-        reused = self._raw is not None
+        reused = self._connection.is_open
         error = self._send(channels)
         if error is not None and reused:
             error = self._send(channels)  # the old connection had died unseen, a new one may do
@@ -119,32 +116,11 @@ class Notifier:
 
     def _send(self, channels: list[str]) -> psycopg2.Error | None:
         try:
-            if self._raw is None:
-                self._raw = _connect()
-            with self._raw.cursor() as cursor:
-                cursor.execute(_NOTIFY, [channels])
+            self._connection.run(_NOTIFY, [channels], seconds=ANSWER_SECONDS)
         except psycopg2.Error as error:
-            self._disconnect()
+            self._connection.close()
             return error
         return None
-
-    def _disconnect(self) -> None:
-        raw, self._raw = self._raw, None
-        if raw is not None:
-            with contextlib.suppress(psycopg2.Error):
-                raw.close()
-
-
-def _connect() -> Any:
-    """Connect beside Django's own connection, and beside a pool, which is for the requests."""
-    # Django's own parameters, also where a pool's backend adds others: of the settings, libpq's are
-    # written in small letters, a pool's in capitals.
-    wrapper = cast("DatabaseWrapper", connections[outbox_settings().database])
-    parameters = DatabaseWrapper.get_connection_params(wrapper)
-    parameters = {name: value for name, value in parameters.items() if name.islower()}
-    raw = psycopg2.connect(**{"connect_timeout": CONNECT_SECONDS, **parameters})
-    raw.autocommit = True
-    return raw
 
 
 _notifiers: dict[int, Notifier] = {}

@@ -7,10 +7,12 @@ from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from django.db import Error, transaction
+from django.db import Error
 from psycopg2 import errorcodes
 
+from outbox.brief import brief
 from outbox.conf import outbox_settings
+from outbox.pruning import prune_before
 from outbox.store import run
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ LOCK_TIMEOUT = "100ms"
 # Attaching reads the default partition under its lock, 0.3 s for a million rows, and who asks for a
 # message by its id waits so long. As long as a task waits for a lock, so that none fails by it.
 STATEMENT_TIMEOUT = "2s"
-PRUNE_BATCH = 5000
 
 _PARTITIONS = """
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -31,20 +32,9 @@ WHERE i.inhparent = 'outbox_history'::regclass AND c.relname ~ '^outbox_history_
 ORDER BY c.relname
 """
 
-_TIMEOUTS = """
-SELECT set_config('lock_timeout', %(lock)s, true),
-       set_config('statement_timeout', %(longest)s, true)
-"""
-
 # By its index, and without the lock that an attempt would take.
 _IN_DEFAULT = """
 SELECT 1 FROM outbox_history_default WHERE done_at >= %(start)s AND done_at < %(end)s LIMIT 1
-"""
-
-_PRUNE_DEFAULT = """
-DELETE FROM outbox_history_default WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM outbox_history_default WHERE done_at < %(before)s LIMIT %(limit)s))
-RETURNING 1
 """
 
 
@@ -82,7 +72,7 @@ def maintain() -> Maintained:
         if day_of(name) < oldest_kept:
             _try(result, result.dropped, name, partial(_drop, name))
     # With the zone: alone, a date would begin at midnight wherever the session believes it is.
-    result.pruned = _prune_default(f"{oldest_kept} 00:00:00+00")
+    result.pruned = prune_before("outbox_history_default", "done_at", f"{oldest_kept} 00:00:00+00")
     return result
 
 
@@ -116,10 +106,8 @@ def _drop(name: str) -> None:
 
 
 def _try(result: Maintained, done: list[str], name: str, act: Callable[[], object]) -> None:
-    alias = outbox_settings().database
     try:
-        with transaction.atomic(using=alias, durable=True):
-            run(_TIMEOUTS, lock=LOCK_TIMEOUT, longest=STATEMENT_TIMEOUT)
+        with brief(lock=LOCK_TIMEOUT, statement=STATEMENT_TIMEOUT):
             act()
     except Error as error:
         code = getattr(error.__cause__, "pgcode", None)
@@ -131,10 +119,3 @@ def _try(result: Maintained, done: list[str], name: str, act: Callable[[], objec
             raise
     else:
         done.append(name)
-
-
-def _prune_default(oldest_kept: str) -> int:
-    pruned = 0
-    while batch := len(run(_PRUNE_DEFAULT, before=oldest_kept, limit=PRUNE_BATCH)):
-        pruned += batch
-    return pruned

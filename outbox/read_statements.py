@@ -39,6 +39,32 @@ UNION
 SELECT queue FROM outbox_message WHERE state = 'ready' AND suspect
 """
 
+# What waits to be prepared or sent, up to a limit: a backlog of millions costs no more to count
+# than the limit, each part read in the order of an index that holds nothing else. And how late the
+# oldest message is that waits to be prepared: none that failed before or is being prepared, and
+# none of a type that only another version knows, since such wait by themselves. Those that are
+# ready are not looked at: a queue without workers is no reason to refuse what goes to the others.
+WAITING = """
+SELECT (SELECT count(*) FROM (
+            (SELECT FROM outbox_message
+             WHERE state = 'pending' AND NOT suspect ORDER BY due_at LIMIT %(limit)s)
+            UNION ALL
+            (SELECT FROM outbox_message
+             WHERE state = 'ready' AND NOT suspect ORDER BY queue, due_at LIMIT %(limit)s)
+            UNION ALL
+            (SELECT FROM outbox_message
+             WHERE state = 'pending' AND suspect ORDER BY due_at LIMIT %(limit)s)
+            UNION ALL
+            (SELECT FROM outbox_message
+             WHERE state = 'ready' AND suspect ORDER BY due_at LIMIT %(limit)s)
+            LIMIT %(limit)s) AS waiting),
+       (SELECT extract(epoch FROM now() - due_at)::float8 FROM outbox_message
+        WHERE state = 'pending' AND NOT suspect AND due_at <= now()
+          AND event_type = ANY(%(event_types)s)
+        ORDER BY due_at LIMIT 1),
+       current_setting('transaction_read_only')::boolean
+"""
+
 IN_FLIGHT = "SELECT queue, count(*) FROM outbox_message WHERE state = 'dispatched' GROUP BY queue"
 
 UNFINISHED_PENDING = """

@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "app",
 ]
 MIDDLEWARE = [
+    "app.answer_headers.AnswerHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -100,7 +101,11 @@ OUTBOX = {
 WEBHOOK_SECRETS = env.words("WEBHOOK_SECRETS")
 WEBHOOK_TOLERANCE_SECONDS = env.integer("WEBHOOK_TOLERANCE_SECONDS")
 WEBHOOK_MAX_BODY_BYTES = env.integer("WEBHOOK_MAX_BODY_BYTES")
+WEBHOOK_MAX_BACKLOG = env.integer("WEBHOOK_MAX_BACKLOG")
+WEBHOOK_MAX_BACKLOG_SECONDS = env.integer("WEBHOOK_MAX_BACKLOG_SECONDS")
 WEBHOOK_DEDUPE_DAYS = env.integer("WEBHOOK_DEDUPE_DAYS")
+WEBHOOK_RETRY_HOURS = env.integer("WEBHOOK_RETRY_HOURS")
+WEBHOOK_UNKNOWN_FIELDS = env.choice("WEBHOOK_UNKNOWN_FIELDS")
 READ_TOKENS = env.words("READ_TOKENS")
 # The webhook has its own limit, and an answer of its own beyond it: Django's must not come first.
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(WEBHOOK_MAX_BODY_BYTES, 2_621_440)
@@ -135,7 +140,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.text("DJANGO_LOG_LEVEL")},
+    "root": {"handlers": ["stderr"], "level": env.choice("DJANGO_LOG_LEVEL")},
     # Django's own handlers would print each record a second time, or mail it.
     "loggers": {"django": {"handlers": [], "propagate": True}},
 }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import gevent
 from gunicorn.http.errors import NoMoreData, ParseException
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Reader(Protocol):
@@ -33,6 +36,25 @@ class BrokenBody(NoMoreData):  # type: ignore[misc]  # untyped
         return self.reason
 
 
+class ContinuedReader:
+    """A reader whose caller waits with the body until it is wanted (RFC 9110, section 10.1.1).
+
+    Who is refused unread, with 405, 413 or 503, is thus spared to send it.
+    """
+
+    def __init__(self, reader: Reader, send: Callable[[bytes], None]) -> None:
+        self._reader = reader
+        self._send = send
+        self._wanted = False
+
+    def read(self, size: int) -> bytes:
+        """Read as the reader does, the first time after having asked for the body."""
+        if not self._wanted:
+            self._wanted = True
+            self._send(CONTINUE)
+        return self._reader.read(size)
+
+
 class PromptReader:
     """A reader that gives up after some seconds, and whose every failure is an `OSError`.
 
@@ -40,8 +62,8 @@ class PromptReader:
     byte at a time wins nothing; what the application does between two reads does not count. The
     timer runs during a read alone, so it never meets a query.
 
-    gunicorn closes a connection whose body failed, so its rest is not taken for a request. That
-    holds for an `Exception`, which is why the timer does not raise gevent's own.
+    A connection whose body failed is closed, so its rest is not taken for a request. gunicorn sees
+    that for an `Exception`, which is why the timer does not raise gevent's own.
     """
 
     def __init__(self, reader: Reader, seconds: float) -> None:

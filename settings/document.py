@@ -73,6 +73,8 @@ def _library() -> Iterator[str]:
 def _kind(variable: Variable) -> str:
     if variable.kind == "flag":
         return "true or false"
+    if variable.kind == "choice":
+        return " or ".join(f"`{each}`" for each in variable.choices)
     if variable.kind != "integer":
         return variable.kind
     if variable.maximum is None:

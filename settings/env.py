@@ -6,23 +6,18 @@ A variable that is empty counts as not given.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
+from app import retry_horizon, signature
 from app.read_token import is_usable
 from settings.variable import Kind, Variable
 from settings.variables import VARIABLES
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
-_LOG_LEVELS = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
-_WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix is public
-# Standard Webhooks, "Signature scheme": between 192 and 512 bits of randomness.
-_WEBHOOK_SECRET_BYTES = range(24, 65)
 
 
 class BadVariable(ImproperlyConfigured):
@@ -67,6 +62,15 @@ def flag(name: str) -> bool:
     return raw in _TRUE
 
 
+def choice(name: str) -> str:
+    """Return one of the variable's choices."""
+    variable = _variable(name, "choice")
+    raw = _raw(variable)
+    if raw not in variable.choices:
+        raise BadVariable(f"{name} must be one of {', '.join(variable.choices)}, not {raw!r}.")
+    return raw
+
+
 def check(process: str, *, production: bool = False) -> None:
     """Read everything once, so that a process with a mistake in its environment does not start.
 
@@ -87,7 +91,12 @@ def _mistakes(process: str, *, production: bool) -> Iterator[BadVariable]:
             _demand(variable, process, production=production)
         except BadVariable as mistake:
             yield mistake
-    for rule in (_check_webhook_secrets, _check_read_tokens, _check_history, _check_log_level):
+    for rule in (
+        _check_webhook_secrets,
+        _check_read_tokens,
+        _check_history,
+        _check_retry_horizon,
+    ):
         try:
             rule()
         except BadVariable as mistake:
@@ -106,17 +115,11 @@ def _demand(variable: Variable, process: str, *, production: bool) -> None:
 
 
 def _check_webhook_secrets() -> None:
-    for position, secret in enumerate(words("WEBHOOK_SECRETS"), start=1):
-        encoded = secret.removeprefix(_WEBHOOK_SECRET_PREFIX)
-        try:
-            size = len(base64.b64decode(encoded, validate=True))
-        except binascii.Error:
-            size = 0
-        if encoded == secret or size not in _WEBHOOK_SECRET_BYTES:
-            raise BadVariable(
-                f"WEBHOOK_SECRETS: secret number {position} must be {_WEBHOOK_SECRET_PREFIX}"
-                " followed by 24 to 64 bytes in base64."
-            )
+    for place, fault in signature.faults(words("WEBHOOK_SECRETS")):
+        raise BadVariable(
+            f"WEBHOOK_SECRETS: secret number {place} cannot be used: {fault}. A secret is"
+            " whsec_ and the base64 of 24 to 64 random bytes."
+        )
 
 
 def _check_read_tokens() -> None:
@@ -137,10 +140,14 @@ def _check_history() -> None:
         )
 
 
-def _check_log_level() -> None:
-    level = text("DJANGO_LOG_LEVEL")
-    if level not in _LOG_LEVELS:
-        raise BadVariable(f"DJANGO_LOG_LEVEL must be one of {', '.join(sorted(_LOG_LEVELS))}.")
+def _check_retry_horizon() -> None:
+    fault = retry_horizon.fault(
+        dedupe_days=integer("WEBHOOK_DEDUPE_DAYS"),
+        retry_hours=integer("WEBHOOK_RETRY_HOURS"),
+        tolerance_seconds=integer("WEBHOOK_TOLERANCE_SECONDS"),
+    )
+    if fault:
+        raise BadVariable(fault)
 
 
 def _variable(name: str, kind: Kind) -> Variable:
@@ -160,4 +167,11 @@ def _raw(variable: Variable) -> str:
     return value.strip() or variable.default
 
 
-_READERS = {"text": text, "url": url, "words": words, "integer": integer, "flag": flag}
+_READERS = {
+    "text": text,
+    "url": url,
+    "words": words,
+    "integer": integer,
+    "flag": flag,
+    "choice": choice,
+}

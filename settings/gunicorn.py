@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from settings import databases, env
+from settings import databases, env, metrics_page
 
 # Read by the workers' settings: their greenlets share a pool of connections.
 os.environ["DATABASE_POOL"] = "true"
@@ -24,8 +24,11 @@ try:
     bind = f"127.0.0.1:{env.integer('PORT')}"
     workers = env.integer("WEB_CONCURRENCY")
     body_seconds = env.integer("WEB_BODY_SECONDS")
+    page = metrics_page.opened(env.integer("WEB_METRICS_PORT"))
 except ImproperlyConfigured as mistake:
     sys.exit(str(mistake))
+except OSError as taken:
+    sys.exit(f"The port of WEB_METRICS_PORT cannot be used: {taken.strerror}. Give another.")
 
 worker_class = "settings.web_worker.PromptWorker"  # gevent's
 worker_connections = 1_000
@@ -36,7 +39,16 @@ timeout = 30
 # that a client keeps is closed before the patience of a stop is over. Only a client that is slow to
 # send a body may be cut off: nothing of that was accepted.
 graceful_timeout = 8
+# Seconds for which a connection is kept that asks nothing, and that the headers of a request have.
 keepalive = 5
+# The parser whose strictness is tested, whatever else is installed.
+http_parser = "python"
+# A proxy that passes on all headers would let any caller set what gunicorn trusts a proxy with: the
+# path, by names with an underscore, and the scheme, by three headers. One is what proxies set.
+forwarder_headers = ""
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+# Its own way past our sockets has no deadline.
+sendfile = False
 # The workers report through a file: in memory, so that a busy disk cannot make them look dead.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 # One socket in the home folder for all servers of a user: two of them would fight over it.
@@ -57,14 +69,33 @@ def when_ready(server: Any) -> None:
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """Bound the time that the body may take; gunicorn itself bounds that of the headers alone."""
+    """Bound the time that the body may take; the worker bounds that of the headers alone."""
     from settings.body import PromptReader  # gevent's, not before the worker is patched
 
     request.body.reader = PromptReader(request.body.reader, body_seconds)
 
 
 def post_worker_init(_worker: Any) -> None:
-    """Make psycopg2 cooperative: it is C, which monkey-patching does not reach."""
-    from settings.geventpool import wait  # not before the worker is patched
+    """Make psycopg2 cooperative, watch over the door, and serve the metrics."""
+    # Not before the worker is patched, and the application loaded.
+    from app import door, metrics
+    from settings.geventpool import wait
 
-    wait.install()
+    wait.install()  # psycopg2 is C, which monkey-patching does not reach
+    metrics.begin()
+    door.start()
+    if page:
+        page.serve()
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """Leave the database without a session whose end it would have to notice by itself."""
+    door = sys.modules.get("app.door")  # not there in a worker that failed to start
+    if door:
+        door.stop()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget what a worker that has ended said of its present state."""
+    if page:
+        page.forget(worker.pid)

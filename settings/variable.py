@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["text", "url", "integer", "flag", "words"]
+Kind = Literal["text", "url", "integer", "flag", "words", "choice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Variable:
     """As it would be written in the environment; empty: none."""
     minimum: int | None = None
     maximum: int | None = None
+    choices: tuple[str, ...] = ()
+    """All the values of a choice."""
     secret: bool = False
     """Its value is never printed, and is better given as a file: `<name>_FILE`."""
     required_by: frozenset[str] = frozenset()
@@ -42,3 +44,7 @@ def count(
     maximum: int | None = None,
 ) -> Variable:
     return Variable(name, "integer", help, str(default), minimum=1, maximum=maximum)
+
+
+def choice(name: str, choices: tuple[str, ...], help: str, *, default: str) -> Variable:  # noqa: A002
+    return Variable(name, "choice", help, default, choices=choices)

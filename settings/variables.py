@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from settings.variable import EVERY_PROCESS, WEB, Variable, count, seconds
+from settings.variable import EVERY_PROCESS, WEB, Variable, choice, count, seconds
 
 _SERVERS = (
     Variable(
@@ -106,10 +106,10 @@ _WEB = (
         default="3600",
         minimum=0,
     ),
-    Variable(
+    choice(
         "DJANGO_LOG_LEVEL",
-        "text",
-        "What is logged at least: DEBUG, INFO, WARNING or ERROR.",
+        ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        "What is logged at least.",
         default="INFO",
     ),
     Variable(
@@ -133,6 +133,14 @@ _WEB = (
         " closed.",
         maximum=600,
     ),
+    Variable(
+        "WEB_METRICS_PORT",
+        "integer",
+        "Port on 127.0.0.1 where the web process serves its metrics for Prometheus; 0: nowhere.",
+        default="0",
+        minimum=0,
+        maximum=65_535,
+    ),
     count("WEB_CONCURRENCY", 2, "Web processes; about one for each core.", maximum=256),
 )
 
@@ -147,7 +155,8 @@ _OUTBOX = (
         "OUTBOX_REDISPATCH_SECONDS",
         300,
         "A dispatched message without a receipt is sent again after this time, then after"
-        " twice of it, up to an hour. Give more than the longest task takes.",
+        " twice of it, up to an hour. Give more than the longest task takes, and a worker's"
+        " restart.",
     ),
     seconds(
         "OUTBOX_PUBLISH_SECONDS",
@@ -187,12 +196,40 @@ _WEBHOOK = (
         "Size of a delivery's body, at most.",
         maximum=100 * 1_048_576,
     ),
+    choice(
+        "WEBHOOK_UNKNOWN_FIELDS",
+        ("ignore", "refuse"),
+        "What is done with fields of a Post's event that are not known: they are ignored, so that a"
+        " sender may add some, or the event is refused with 422.",
+        default="ignore",
+    ),
+    count(
+        "WEBHOOK_MAX_BACKLOG",
+        100_000,
+        "Messages that wait to be prepared or sent. With so many of them deliveries are answered"
+        " with 503, until no more than four fifths are left.",
+        maximum=10_000_000,
+    ),
+    seconds(
+        "WEBHOOK_MAX_BACKLOG_SECONDS",
+        3_600,
+        "Seconds that a message may be late for its first preparation. With one so late deliveries"
+        " are answered with 503, until none is later than four fifths of it.",
+        maximum=30 * 86_400,
+    ),
     count(
         "WEBHOOK_DEDUPE_DAYS",
         7,
-        "Days for which a delivery's id is remembered at least; give more than the sender tries"
-        " again. Nothing removes older ids yet: they are kept for good.",
+        "Days for which a delivery's id is remembered; `manage.py outbox maintain` removes older"
+        " ones. It must cover `WEBHOOK_RETRY_HOURS` and twice `WEBHOOK_TOLERANCE_SECONDS`.",
         maximum=3_650,
+    ),
+    count(
+        "WEBHOOK_RETRY_HOURS",
+        76,
+        "Hours after a delivery's first try in which its sender may try again. The default covers"
+        " the schedule that Standard Webhooks proposes, which ends after 75 h 35 min.",
+        maximum=87_600,
     ),
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-REASONS = frozenset({"no-amqp", "no-root", "no-node", "no-chromium"})
+REASONS = frozenset({"no-amqp", "no-root", "no-node", "no-nginx", "no-chromium"})
 """The only reasons for a skip: each names what the machine or the chosen broker does not have."""
 
 counted: Counter[str] = Counter()

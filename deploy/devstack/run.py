@@ -22,6 +22,7 @@ from deploy.devstack import (
 from deploy.devstack.console import Console
 from deploy.devstack.guard import guard
 from deploy.devstack.interruption import Interruption, Stopped
+from deploy.devstack.ports import free_port
 from deploy.devstack.preparation import prepare
 from deploy.devstack.process import Process, StartFailed
 from deploy.devstack.readiness import Readiness
@@ -88,7 +89,9 @@ class Run:
             for note in [*servers.notes, *place.notes]:
                 self.console.say(note)
             kept = credentials.load(self.stack_dir / "secrets.env")
-            env = application.environment(servers.environment, kept)
+            # One that was given stands.
+            metrics = {"WEB_METRICS_PORT": str(free_port())}
+            env = metrics | application.environment(servers.environment, kept)
             stack.callback(self._stop)
             for process in servers.processes:
                 self._supervisor.watch(process)
@@ -114,7 +117,7 @@ class Run:
         done = self.console.at(travelled.sent + travelled.done)
         self.console.lines(["", *journey.lines(travelled), ""])
         self.console.line(f"All ready after {started:.1f} s, the sample done after {done:.1f} s.")
-        self.console.lines(["", *welcome.lines(place.base_url, self.stack_dir)])
+        self.console.lines(["", *welcome.lines(place.base_url, env, self.stack_dir)])
         self._supervisor.watch_for_ever()
 
     def _publish(self, values: Mapping[str, str]) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.devstack.address import HOST
 
-def lines(base_url: str, stack_dir: Path) -> list[str]:
+
+def lines(base_url: str, env: Mapping[str, str], stack_dir: Path) -> list[str]:
     """What to open, what to type, how to stop."""
+    metrics = f"http://{HOST}:{env['WEB_METRICS_PORT']}/metrics"
     login = command("manage", stack_dir, "createsuperuser")
     pairs = [
         ("webhook", f"{base_url}/webhooks/posts/", "signed with a secret of stack.env"),
         ("posts", f"{base_url}/posts/", "with a token of stack.env"),
         ("health", f"{base_url}/readyz", ""),
+        ("metrics", metrics, ""),
         ("admin", f"{base_url}/admin/", "make a login first:"),
         ("", login, ""),
         ("send more", command("send", stack_dir), ""),

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gevent.socket import wait_read, wait_write
 from psycopg2 import OperationalError, extensions
+
+ANSWER_SECONDS: Final = 10.0
+"""How long the server may say nothing at all. Its own limits end a statement of the web process
+after 5 seconds; a server that is frozen, or whose machine is gone, would be waited for without end,
+and each request would keep its connection of the pool."""
 
 
 def install() -> None:
@@ -24,8 +31,12 @@ def wait_on_the_loop(connection: extensions.connection) -> None:
     """
     while (state := connection.poll()) != extensions.POLL_OK:
         if state == extensions.POLL_READ:
-            wait_read(connection.fileno())
+            wait_read(connection.fileno(), ANSWER_SECONDS, _silence())
         elif state == extensions.POLL_WRITE:
-            wait_write(connection.fileno())
+            wait_write(connection.fileno(), ANSWER_SECONDS, _silence())
         else:
             raise OperationalError(f"libpq asks for an unknown kind of wait: {state!r}")
+
+
+def _silence() -> OperationalError:
+    return OperationalError(f"The database has not answered within {ANSWER_SECONDS:g} s.")

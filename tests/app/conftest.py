@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection
 from django.test import Client
 
 from app import health
 from tests.factories import SECRET, Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from django.test.client import _MonkeyPatchedWSGIResponse as Response
 
@@ -50,3 +54,36 @@ def wait_until_blocked() -> Callable[[], None]:
             )
 
     return wait
+
+
+@pytest.fixture
+def send_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Sends a file, by default one of a few bytes, with `manage.py webhook send`.
+
+    Gives the exit code, and what was printed with the complaint at its end.
+    """
+    path = tmp_path / "to-send.json"
+
+    def send_file(url: str, *words: str, body: bytes = b"{}") -> tuple[int, str]:
+        path.write_bytes(body)
+        capsys.readouterr()
+        code, complaint = 0, ""
+        try:
+            call_command("webhook", "send", str(path), url, *words)
+        except CommandError as error:
+            code, complaint = error.returncode, str(error)
+        printed = capsys.readouterr().out + complaint
+        assert not any(secret[6:20] in printed for secret in settings.WEBHOOK_SECRETS)
+        return code, printed
+
+    return send_file
+
+
+@pytest.fixture
+def open_connections() -> Iterator[None]:
+    """As Django's own test client does it: a request would close the connection of the test."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)

@@ -34,6 +34,15 @@ def test_each_malformed_secret_is_an_error_that_does_not_quote_it(settings: Any)
         assert not any(word in str(error) for word in ("c2hvcnQ", "hunter2", SECRET))
 
 
+def test_a_secret_that_is_there_twice_is_an_error(settings: Any) -> None:
+    settings.WEBHOOK_SECRETS = [SECRET, "whsec_" + "QUJD" * 10, SECRET]
+    (error,) = messages()
+    assert error.id == "app.E001"
+    assert "Secret 3 of 3" in error.msg
+    assert "the same as number 1" in error.msg
+    assert SECRET not in str(error)
+
+
 def test_a_read_token_that_is_no_secret_or_cannot_be_sent_is_an_error(settings: Any) -> None:
     unusable = ["hunter2hunter2", "fifteen-letters", "sixteen-letters-\xfc", "=" * 16]
     settings.READ_TOKENS = ["sixteen-letters-", *unusable, "a-._~+/0123456789=="]
@@ -46,11 +55,40 @@ def test_a_read_token_that_is_no_secret_or_cannot_be_sent_is_an_error(settings: 
 
 
 @pytest.mark.parametrize(
-    "name", ["WEBHOOK_TOLERANCE_SECONDS", "WEBHOOK_MAX_BODY_BYTES", "WEBHOOK_DEDUPE_DAYS"]
+    "name",
+    [
+        "WEBHOOK_TOLERANCE_SECONDS",
+        "WEBHOOK_MAX_BODY_BYTES",
+        "WEBHOOK_DEDUPE_DAYS",
+        "WEBHOOK_RETRY_HOURS",
+    ],
 )
-def test_a_limit_that_refuses_everything_is_an_error(settings: Any, name: str) -> None:
-    setattr(settings, name, 0)
+@pytest.mark.parametrize("value", [0, -1, "7", None])
+def test_a_limit_that_refuses_everything_is_an_error(
+    settings: Any, name: str, value: object
+) -> None:
+    setattr(settings, name, value)
     (error,) = messages()
     assert error.id == "app.E002"
     assert name in error.msg
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"WEBHOOK_RETRY_HOURS": 7 * 24},
+        {"WEBHOOK_DEDUPE_DAYS": 3},
+        {"WEBHOOK_TOLERANCE_SECONDS": 2 * 86_400},
+    ],
+    ids=repr,
+)
+def test_a_ledger_that_forgets_what_may_still_come_again_is_an_error(
+    settings: Any, change: dict[str, int]
+) -> None:
+    for name, value in change.items():
+        setattr(settings, name, value)
+    (error,) = messages()
+    assert error.id == "app.E004"
+    assert "WEBHOOK_DEDUPE_DAYS" in error.msg
+    assert "WEBHOOK_RETRY_HOURS" in error.hint

@@ -22,7 +22,7 @@ def test_readyz_tells_what_it_has_looked_at() -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"database": "ok", "migrations": "ok"},
+        "checks": {"database": "ok", "migrations": "ok", "admission": "ok"},
     }
 
 
@@ -35,7 +35,8 @@ def test_a_missing_migration_makes_it_unready_until_it_is_applied(
     recorder.record_unapplied(*latest)
     response = Client().get("/readyz")
     assert response.status_code == 503
-    assert response.json()["checks"] == {"database": "ok", "migrations": "unapplied"}
+    checks = {"database": "ok", "migrations": "unapplied", "admission": "ok"}
+    assert response.json()["checks"] == checks
     monkeypatch.setattr(health, "FRESH_SECONDS", 0.0)
     recorder.record_applied(*latest)
     assert Client().get("/readyz").status_code == 200
@@ -62,5 +63,5 @@ def test_a_database_that_is_away_makes_it_unready(monkeypatch: pytest.MonkeyPatc
     assert response.status_code == 503
     assert response.json() == {
         "status": "unavailable",
-        "checks": {"database": "unreachable", "migrations": "unknown"},
+        "checks": {"database": "unreachable", "migrations": "unknown", "admission": "ok"},
     }

@@ -15,6 +15,7 @@ from app.document import documents
 from app.models import Post
 from app.search import Search, matching, page_keys
 from tests.factories import EPOCH
+from tests.plan import nodes
 
 NUMBER = 20_000
 # Every hundredth is not to be seen, every thousandth has the rare word and the rare tag. Many are
@@ -48,19 +49,13 @@ pytestmark = pytest.mark.django_db
 def explained(posts: Any) -> tuple[set[str], int]:
     """The indexes that a query uses, and the rows of `app_post` that it looks at."""
     [plan] = json.loads(posts.explain(format="json", analyze=True))
-    nodes = list(_nodes(plan["Plan"]))
+    found = list(nodes(plan["Plan"]))
     rows = sum(
         int(node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)))
-        for node in nodes
+        for node in found
         if node.get("Relation Name") == "app_post"
     )
-    return {node["Index Name"] for node in nodes if "Index Name" in node}, rows
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from _nodes(child)
+    return {node["Index Name"] for node in found if "Index Name" in node}, rows
 
 
 def keys(search: Search) -> Any:

@@ -136,7 +136,7 @@ def test_a_body_full_of_faults_gets_an_answer_of_bounded_length() -> None:
     for body in (
         b"[" + b",".join([b'"\\u0000"'] * 20_000) + b"]",
         b'{"' + b"~" * 100_000 + b'": [' + b",".join([b'"\\u0000"'] * 10_000) + b"]}",
-        b"[" * 900 + b'"\\u0000"' + b"]" * 900,
+        b"[" * 99 + b'"\\u0000"' + b"]" * 99,
     ):
         response = post(signed_delivery(body))
         document = problem_of(response, 422)
@@ -149,6 +149,14 @@ def test_a_pointer_that_would_be_too_long_is_that_of_the_value_around() -> None:
     body = b'{"a": [0, {"' + b"x" * 1000 + b'": ["\\u0000"]}], "b": "\\ud800"}'
     errors = problem_of(post(signed_delivery(body)), 422)["errors"]
     assert [error["pointer"] for error in errors] == ["/a/1", "/b"]
+
+
+@pytest.mark.parametrize("depth", [102, 500, 900])
+def test_what_is_nested_so_deeply_that_it_could_not_be_written_is_answered(depth: int) -> None:
+    body = b'{"a":' * (depth - 1) + b"[1]" + b"}" * (depth - 1)
+    document = problem_of(post(signed_delivery(body)), 400)
+    assert [error["pointer"] for error in document["errors"]] == ["/a" * 101]
+    assert storable_json(b"[" * 101 + b"]" * 101)
 
 
 def test_reading_a_body_takes_memory_for_its_values_alone() -> None:

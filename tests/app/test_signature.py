@@ -169,6 +169,9 @@ def test_secrets_of_24_to_64_bytes_are_taken(size: int) -> None:
         SECRET + "\n",
         SECRET.replace("A", "-", 1),
         SECRET[:-1],
+        SECRET[:-2] + "9=",  # its last digit says more than the bytes hold
+        SECRET[:20] + "\n" + SECRET[20:],
+        SECRET + "====",
         "whsec_" + "\xe9" * 44,
     ],
     ids=repr,

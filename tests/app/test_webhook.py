@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ from tests.factories import SECRET, Delivery, event, signed_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from django.http import HttpResponse
 
     Send = Callable[[Delivery], Any]
 
@@ -78,14 +75,6 @@ def test_a_retry_with_a_new_timestamp_and_another_secret_is_the_same_delivery(
     assert first.content == again.content
 
 
-@pytest.mark.django_db
-def test_the_same_id_with_another_body_is_a_conflict(send: Send) -> None:
-    send(signed_delivery(event(title="one"), webhook_id="msg_1"))
-    response = send(signed_delivery(event(title="two"), webhook_id="msg_1"))
-    problem_of(response, 409)
-    assert stored() == (1, 1, 1)
-
-
 @pytest.mark.parametrize("method", ["get", "head", "put", "delete", "options", "trace"])
 def test_other_methods_are_refused_first_and_told_which_one_to_use(method: str) -> None:
     response = getattr(Client(), method)(URL)
@@ -100,31 +89,6 @@ def test_a_body_that_declares_to_be_too_large_is_not_read(settings: Any) -> None
     request = RequestFactory().post(URL, b"x" * 11, content_type="application/json")
     request._stream = None  # type: ignore[assignment]  # reading it would raise
     problem_of(webhook.receive(request), 413)
-
-
-def chunked(body: bytes, **environ: Any) -> HttpResponse:
-    """The answer to a request without a length, as the server gives it to the application."""
-    request = RequestFactory().post(URL, **environ)
-    del request.META["CONTENT_LENGTH"]
-    request.META |= {
-        "HTTP_TRANSFER_ENCODING": "chunked",
-        "CONTENT_TYPE": "application/json",
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.input_terminated": True,
-    }
-    request.content_type = "application/json"
-    return webhook.receive(request)
-
-
-@pytest.mark.django_db
-def test_a_chunked_body_is_read() -> None:
-    delivery = signed_delivery()
-    assert chunked(delivery.body, headers=delivery.headers).status_code == 202
-
-
-def test_a_chunked_body_beyond_the_limit_is_too_large(settings: Any) -> None:
-    settings.WEBHOOK_MAX_BODY_BYTES = 1000
-    problem_of(chunked(b"x" * 1001), 413)
 
 
 def test_a_body_of_exactly_the_limit_gets_past_it(settings: Any, send: Send) -> None:

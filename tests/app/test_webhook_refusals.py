@@ -22,13 +22,12 @@ if TYPE_CHECKING:
     Send = Callable[[Delivery], Any]
 
 URL = "/webhooks/posts/"
-DELETION = b'{"type":"post.deleted","timestamp":"%s","data":{"id":"%s"}}'
 
 
 def test_every_missing_proof_gets_one_and_the_same_answer(send: Send, settings: Any) -> None:
     good = signed_delivery()
     stale = signed_delivery(timestamp=int(time.time()) - 301)
-    ahead = signed_delivery(timestamp=int(time.time()) + 301)
+    ahead = signed_delivery(timestamp=int(time.time()) + 330)
     foreign = signed_delivery(secret="whsec_" + b64encode(bytes(32)).decode())
     without = [
         Delivery(good.body, {k: v for k, v in good.headers.items() if k != name})
@@ -64,15 +63,6 @@ def test_a_malformed_secret_does_not_stop_the_others_and_is_not_logged(
     assert "mangled" not in caplog.text
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "", "application/x-www-form-urlencoded"])
-def test_another_content_type_is_refused_after_the_signature(content_type: str) -> None:
-    delivery = signed_delivery()
-    request = delivery.request | {"content_type": content_type}
-    problem_of(Client().post(URL, **request), 415)
-    request["headers"] = {}
-    problem_of(Client().post(URL, **request), 401)
-
-
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate, identity", "identity, gzip", "?"])
 def test_a_compressed_body_is_refused_and_told_what_to_do(coding: str) -> None:
     request = signed_delivery().request
@@ -83,52 +73,14 @@ def test_a_compressed_body_is_refused_and_told_what_to_do(coding: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_body_that_is_said_not_to_be_compressed_is_taken() -> None:
-    request = signed_delivery().request
-    request["headers"] = request["headers"] | {"Content-Encoding": "Identity"}
-    assert Client().post(URL, **request).status_code == 202
-
-
-@pytest.mark.django_db
-def test_parameters_of_the_content_type_do_not_matter() -> None:
-    request = signed_delivery().request | {"content_type": "Application/JSON; charset=utf-8"}
-    assert Client().post(URL, **request).status_code == 202
-
-
-def test_malformed_json_is_told_from_json_that_is_not_valid(send: Send) -> None:
-    assert "errors" not in problem_of(send(signed_delivery(b"{")), 400)
-    document = problem_of(send(signed_delivery(event(tags=["ok", ""]))), 422)
-    assert [error["pointer"] for error in document["errors"]] == ["/data/tags/1"]
-    assert all(error["detail"] for error in document["errors"])
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b" ", 400),
-        (b"\xff\xfe", 400),
-        (b"[" * 100_000, 400),
-        (b'{"a":' * 100_000, 400),
-        (b"1" * 10_000, 400),
-        (b'{"type":"post.created","type":"post.created"}', 400),
-        (b"1e999", 422),
-        (b"null", 422),
-        (
-            b'{"type":"post.deleted","timestamp":"2026-01-01T00:00:00Z","data":{"id":"\\u0000"}}',
-            422,
-        ),
-        (
-            b'{"type":"post.deleted","timestamp":"2026-01-01T00:00:00Z","data":{"id":"\\ud800"}}',
-            422,
-        ),
-        (b'{"type":"post.deleted","timestamp":"9999-12-31T23:59:59-01:00","data":{"id":"1"}}', 422),
-    ],
-    ids=lambda value: repr(value)[:30],
-)
-def test_hostile_bodies_with_a_good_signature_get_an_answer(
-    send: Send, body: bytes, status: int
+def test_unknown_fields_are_ignored_or_refused_as_the_setting_says(
+    send: Send, settings: Any
 ) -> None:
-    problem_of(send(signed_delivery(body)), status)
+    content = event(later=1)
+    assert send(signed_delivery(content)).status_code == 202
+    settings.WEBHOOK_UNKNOWN_FIELDS = "refuse"
+    document = problem_of(send(signed_delivery(content)), 422)
+    assert [error["pointer"] for error in document["errors"]] == ["/data/later"]
 
 
 @pytest.mark.django_db

@@ -18,6 +18,7 @@ from celery import _state
 from django.apps import apps
 from django.db import connection
 
+from outbox import chores
 from tests.docs.blocks import Block, blocks, prints
 
 NOT_CODE = frozenset({"text", "json", "http"})
@@ -40,6 +41,7 @@ class PythonPage:
         self._apps: list[str] = []
         self._tasks = set(celery.current_app.tasks)
         self._finalizers = set(_state._on_app_finalizers)
+        self._chores = set(chores._chores)
         sys.path.insert(0, str(folder))
         sys.modules[self.module.__name__] = self.module
 
@@ -95,6 +97,8 @@ class PythonPage:
             for module in [each for each in sys.modules if each.partition(".")[0] == name]:
                 del sys.modules[module]
         apps.clear_cache()
+        for name in set(chores._chores) - self._chores:
+            chores.unregister(name)
         self._forget_tasks()
 
     def _forget_tasks(self) -> None:

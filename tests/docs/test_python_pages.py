@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core import mail
 from django.db import transaction
 from django.test import Client
 from django.urls import include, path
+from django.utils import timezone
 
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.testing import drain
@@ -59,7 +62,12 @@ def post(page: PythonPage, url: str, content: Any, settings: Any) -> Any:
 
 
 def test_the_tasks(open_page: Run) -> None:
-    open_page(DOCS / "tasks.md").run()
+    page = open_page(DOCS / "tasks.md")
+    page.run()
+    for days in (-1, 1):
+        expires = timezone.now() + timedelta(days=days)
+        Session.objects.create(session_key=f"{days}", expire_date=expires)
+    assert page.module.forget_sessions() == 1
     finish()
     assert HistoryMessage.objects.count() == 3
 

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from outbox import read_statements, statements, task_statements
+from tests.plan import nodes
 
 BACKLOG = """
 INSERT INTO outbox_message (id, event_type, task, queue, payload, state, suspect, lease_token,
@@ -70,6 +71,10 @@ HOT: dict[str, tuple[str, set[str]]] = {
         read_statements.ANY_DUE_TO_SEND,
         {"outbox_ready", "outbox_dispatched", "outbox_suspect"},
     ),
+    "waiting": (
+        read_statements.WAITING,
+        {"outbox_pending", "outbox_ready", "outbox_suspect"},
+    ),
     "in_flight": (read_statements.IN_FLIGHT, {"outbox_dispatched"}),
     "ready_queues": (read_statements.READY_QUEUES, {"outbox_ready", "outbox_suspect"}),
     "hold": (statements.HOLD, {PK}),
@@ -106,12 +111,6 @@ def backlog(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
         cursor.execute("VACUUM ANALYZE outbox_message")
         yield
         cursor.execute("TRUNCATE outbox_message")
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
 
 
 def explain(statement: str, options: str = "") -> Plan:
@@ -180,6 +179,7 @@ def _read(plan: Plan) -> int:
         ("any_due_pending", 2, 50),
         ("any_due_to_send", 3, 500),
         ("ready_queues", 400, 500),
+        ("waiting", 201, 500),
     ],
 )
 def test_the_backlog_of_a_full_queue_is_not_read(name: str, rows: int, buffers: int) -> None:

@@ -48,23 +48,18 @@ def test_a_wake_does_not_wait_for_the_transaction_of_its_caller(
         assert heard(listener, 10)
 
 
-def test_the_settings_of_a_notification_end_with_it(
-    listen: Listen, heard: Heard, connect: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_settings_of_a_notification_end_with_it(listen: Listen, heard: Heard) -> None:
     """A pooler in transaction mode hands the session to others."""
-    raw = connect()
-    monkeypatch.setattr(notifier, "_connect", lambda: raw)
     shown = "SELECT current_setting('synchronous_commit'), current_setting('statement_timeout')"
-    with raw.cursor() as cursor:
-        cursor.execute(shown)
-        before = cursor.fetchone()
-        listener = listen("outbox_pending")
+    own = notifier.Notifier()
+    before = own._connection.run(shown, seconds=10)
+    listener = listen("outbox_pending")
 
-        assert notifier.Notifier()._send(["outbox_pending"]) is None
+    assert own._send(["outbox_pending"]) is None
 
-        assert heard(listener, 10)
-        cursor.execute(shown)
-        assert cursor.fetchone() == before
+    assert heard(listener, 10)
+    assert own._connection.run(shown, seconds=10) == before
+    own._connection.close()
 
 
 def test_a_burst_is_coalesced_and_its_last_wake_is_heard(listen: Listen) -> None:

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from django.db import connection
 
-from outbox import partitions, store
+from outbox import partitions, pruning, store
 from outbox.models import HistoryMessage
 from outbox.partitions import maintain, name_of
 from outbox.states import State
@@ -172,7 +172,7 @@ def test_a_day_whose_rows_are_in_the_default_partition_stays_there() -> None:
 def test_old_rows_of_the_default_partition_are_deleted_in_batches(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    monkeypatch.setattr(partitions, "PRUNE_BATCH", 2)
+    monkeypatch.setattr(pruning, "BATCH", 2)
     settings.OUTBOX = {**settings.OUTBOX, "HISTORY_DAYS": 3}
     for age in (9, 8, 7, 5, 4, 3, 2):
         done_on(day_at(-age))

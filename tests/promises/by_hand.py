@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -54,6 +54,14 @@ def prepare_all(batch_size: int = 100, deadline: float = 20.0) -> None:
         return not OutboxMessage.objects.filter(state=State.PENDING).exists()
 
     eventually(step, deadline)
+
+
+def prepare_while(coming: Callable[[], bool], batch_size: int) -> None:
+    """Prepare what is there, batch by batch, as long as more may come."""
+    preparer = Preparer(batch_size=batch_size)
+    while coming():
+        make_given_back_due()
+        preparer.step()
 
 
 def make_given_back_due() -> None:

@@ -12,18 +12,17 @@ import pytest
 from django.db import connection
 
 from outbox.models import HistoryMessage, OutboxMessage
-from outbox.prepare import Preparer
 from tests.app.filling import state
-from tests.factories import EPOCH, event
 from tests.promises.by_hand import (
     PATIENCE,
     index,
     indexed,
-    make_given_back_due,
     prepare_all,
+    prepare_while,
     sessions,
     take_in,
 )
+from tests.promises.post_model import Sent, model, words_of
 from tests.service import Service, running
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
@@ -31,7 +30,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
 SENDERS, PREPARERS = 6, 2
 THREADS = SENDERS + PREPARERS
 
-Sent = tuple[str, str, int]  # webhook-id, event type, timestamp
 Door = Callable[[dict[str, Any], str], UUID]
 """Takes an event and its webhook-id; the id of the message that was accepted for it."""
 
@@ -40,40 +38,17 @@ def deliveries_of(source_id: str) -> list[Sent]:
     """Events of one Post, several of them with equal timestamps."""
     kinds = ["post.created", *random.choices(["post.updated", "post.deleted"], [3, 1], k=6)]
     return [
-        (f"{source_id}x{random.randrange(10**9)}x{number}", kind, random.randrange(4))
+        delivery(f"{source_id}x{random.randrange(10**9)}x{number}", source_id, kind)
         for number, kind in enumerate(kinds)
     ]
 
 
-def content_of(sent: Sent) -> dict[str, Any]:
-    """What a delivery brings: its own title, one name of its own and some that many share."""
-    webhook_id, kind, at = sent
-    if kind == "post.deleted":
-        return {}
+def delivery(webhook_id: str, source_id: str, kind: str) -> Sent:
+    """It brings its own title, one name of its own and some that many share."""
+    at = random.randrange(4)
     own, shared = f"own {webhook_id}", [f"shared {n}" for n in range(at + 2)]
-    return {"title": webhook_id, "body": "", "categories": [own], "tags": [*shared, own]}
-
-
-def model(deliveries: list[Sent]) -> tuple[Any, ...]:
-    """What a Post is after these deliveries, in whatever order they came."""
-    newest = max(deliveries, key=lambda sent: (sent[2], "deleted" in sent[1], sent[0].encode()))
-    content = content_of(newest)
-    at = EPOCH.replace(second=newest[2])
-    return (
-        content.get("title", ""),
-        content.get("body", ""),
-        set(content.get("categories", ())),
-        set(content.get("tags", ())),
-        at,
-        newest[0],
-        None if content else at,
-    )
-
-
-def words_of(deliveries: list[Sent]) -> set[str]:
-    """What the Post is found by: nothing once it is deleted."""
-    title, _, categories, tags, *_ = model(deliveries)
-    return {part for text in (title, *categories, *tags) for part in text.split()}
+    tags = (*shared, own)
+    return Sent(webhook_id, source_id, kind, at, title=webhook_id, categories=(own,), tags=tags)
 
 
 def links() -> int:
@@ -107,18 +82,12 @@ def door(request: pytest.FixtureRequest, transactional_db: None, tmp_path: Path)
         yield post_to(service)
 
 
-def send(door: Door, share: list[tuple[str, Sent]]) -> list[UUID]:
-    return [
-        door(event(sent[1], source_id, at=sent[2], **content_of(sent)), sent[0])
-        for source_id, sent in share
-    ]
+def send(door: Door, share: list[Sent]) -> list[UUID]:
+    return [door(sent.event, sent.webhook_id) for sent in share]
 
 
-def prepare_while(coming: Callable[[], bool]) -> None:
-    preparer = Preparer(batch_size=7)
-    while coming():
-        make_given_back_due()
-        preparer.step()
+def prepare(coming: Callable[[], bool]) -> None:
+    prepare_while(coming, batch_size=7)
     prepare_all(batch_size=7)
 
 
@@ -135,9 +104,7 @@ def test_of_shuffled_deliveries_from_many_threads_the_newest_wins_whole(
     posts: int, door: Door
 ) -> None:
     sent_for = {f"post{n}": deliveries_of(f"post{n}") for n in range(posts)}
-    everything = [
-        (source_id, sent) for source_id, all_sent in sent_for.items() for sent in all_sent
-    ]
+    everything = [sent for all_sent in sent_for.values() for sent in all_sent]
     number = len(everything)
     everything += random.sample(everything, k=number // 5)  # the sender tries again
     random.shuffle(everything)
@@ -145,7 +112,7 @@ def test_of_shuffled_deliveries_from_many_threads_the_newest_wins_whole(
     with sessions(THREADS) as pool:
         coming = [pool.submit(send, door, everything[n::SENDERS]) for n in range(SENDERS)]
         preparing = [
-            pool.submit(prepare_while, lambda: not all(share.done() for share in coming))
+            pool.submit(prepare, lambda: not all(share.done() for share in coming))
             for _ in range(PREPARERS)
         ]
         accepted = {message_id for share in coming for message_id in share.result(PATIENCE)}

@@ -29,6 +29,11 @@ VALUES (gen_random_uuid(), 'post.created', 'app.tasks.index_post', 'role-tests',
 RETURNING id
 """
 
+OLD_DELIVERY = """
+INSERT INTO app_delivery (webhook_id, digest, message_id, received_at)
+VALUES ('msg_old', sha256(''), gen_random_uuid(), now() - interval '8 days')
+"""
+
 # What somebody does in the admin: log in, look at each list, edit a Post, log out.
 ADMIN_SESSION = f"""
 from django.contrib import admin
@@ -140,7 +145,10 @@ def test_maintain_is_the_owners_and_says_so_to_others(roles: RoleDatabase) -> No
     assert "owner" in refused.stderr
     assert last not in partitions_of(roles)
 
-    assert f"created: {last}" in roles.expect(OWNER, "outbox", "maintain")
+    roles.run(OWNER, OLD_DELIVERY)
+    said = roles.expect(OWNER, "outbox", "maintain")
+    assert f"created: {last}" in said
+    assert "old deliveries: 1 removed." in said
     assert last in partitions_of(roles)
 
     # Where there is nothing to make, what it would delete refuses it all the same.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -18,6 +19,8 @@ POOL_OPTIONS = {"MAX_CONNS", "POOL_TIMEOUT"}
 CONNECTIONS = 4
 PATIENCE = float(sys.argv[2])
 """Seconds after which a wait counts as endless."""
+WAIT_SECONDS = 20.0
+"""How long a scenario waits for what has to be there before it goes on."""
 
 
 def query(alias: str, sql: str = "SELECT 1") -> Any:
@@ -62,10 +65,18 @@ def outside(sql: str, *parameters: str) -> Any:
         connection.close()
 
 
-def backends(alias: str) -> int:
+def backends(alias: str, state: str = "%") -> int:
     return outside(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", name_of(alias)
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND state LIKE %s",
+        name_of(alias),
+        state,
     )
+
+
+def until(condition: Callable[[], bool]) -> None:
+    with gevent.Timeout(WAIT_SECONDS):
+        while not condition():
+            gevent.sleep(0.01)
 
 
 def terminate(alias: str) -> int:

@@ -28,12 +28,14 @@ from pool_probe import (  # noqa: E402
     CONNECTIONS,
     PATIENCE,
     PRIMARY,
+    WAIT_SECONDS,
     backends,
     name_of,
     outcome,
     outcomes,
     query,
     terminate,
+    until,
 )
 
 from settings.geventpool import wait  # noqa: E402
@@ -49,35 +51,37 @@ def cold_start(alias: str) -> dict[str, Any]:
 
 def exhausted(alias: str) -> dict[str, Any]:
     enough = Event()
+    holding: list[str] = []
 
     def hold() -> None:
         with connections[alias].cursor() as cursor:
             cursor.execute("SELECT 1")
-            enough.wait(10)
+            holding.append(alias)
+            enough.wait(WAIT_SECONDS)
         connections[alias].close()
 
     holders = [gevent.spawn(hold) for _ in range(CONNECTIONS)]
-    gevent.sleep(0.3)
-    during = outcome(alias)
+    until(lambda: len(holding) == CONNECTIONS)
+    during, opened = outcome(alias), backends(alias)
     enough.set()
     gevent.joinall(holders)
-    return {"during": during, "after": outcome(alias)}
+    return {"during": during, "backends": opened, "after": outcome(alias)}
 
 
 def terminated(alias: str) -> dict[str, Any]:
-    outcomes(CONNECTIONS, alias)
-    burst = gevent.spawn(outcomes, 20, alias, "SELECT pg_sleep(0.3)")
-    gevent.sleep(0.15)
-    terminate(alias)
+    outcomes(CONNECTIONS, alias, "SELECT pg_sleep(0.05)")
+    burst = gevent.spawn(outcomes, 20, alias, "SELECT pg_sleep(0.5)")
+    until(lambda: backends(alias, "active") >= CONNECTIONS)
+    killed = terminate(alias)
     burst.get()
     after = outcomes(2 * CONNECTIONS, alias)
-    return {"after": sorted(set(after)), "backends": backends(alias)}
+    return {"killed": killed, "after": sorted(set(after)), "backends": backends(alias)}
 
 
 def terminated_while_idle(alias: str) -> dict[str, Any]:
     outcomes(CONNECTIONS, alias, "SELECT pg_sleep(0.05)")
     terminate(alias)
-    gevent.sleep(0.1)
+    until(lambda: backends(alias) == 0)
     return {"after": sorted(set(outcomes(2 * CONNECTIONS, alias)))}
 
 

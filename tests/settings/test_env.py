@@ -72,6 +72,7 @@ def test_words_are_separated_by_space_or_comma(
         ("PORT", "65536"),
         ("DJANGO_SSL_REDIRECT", "perhaps"),
         ("DJANGO_LOG_LEVEL", "LOUD"),
+        ("WEBHOOK_UNKNOWN_FIELDS", "refused"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(
@@ -82,13 +83,13 @@ def test_a_value_that_cannot_be_used_is_named(
     assert name in line
 
 
-@pytest.mark.parametrize("secret", ["hunter2", "whsec_hunter2", "whsec_aHVudGVyMg=="])
+@pytest.mark.parametrize("secret", ["hunter2", "whsec_hunter2", "whsec_aHVudGVyMg==", SECRET])
 def test_a_bad_webhook_secret_is_refused_by_its_place_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, secret: str
 ) -> None:
     monkeypatch.setenv("WEBHOOK_SECRETS", f"{SECRET} {secret}")
     [line] = complaints()
-    assert "secret number 2" in line
+    assert "WEBHOOK_SECRETS: secret number 2" in line
     assert secret not in line
 
 
@@ -105,6 +106,38 @@ def test_history_shorter_than_dedupe_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OUTBOX_HISTORY_DAYS", "6")
     [line] = complaints()
     assert "OUTBOX_HISTORY_DAYS (6) must be at least WEBHOOK_DEDUPE_DAYS (7)" in line
+
+
+@pytest.mark.parametrize(
+    ("days", "hours", "tolerance", "least"),
+    [
+        ("3", "76", "300", 4),
+        ("7", "168", "300", 8),
+        ("1", "1", "43200", 2),
+        ("4", "95", "1801", 5),
+    ],
+)
+def test_a_ledger_that_forgets_what_may_still_come_again_is_refused(
+    monkeypatch: pytest.MonkeyPatch, days: str, hours: str, tolerance: str, least: int
+) -> None:
+    monkeypatch.setenv("WEBHOOK_DEDUPE_DAYS", days)
+    monkeypatch.setenv("WEBHOOK_RETRY_HOURS", hours)
+    monkeypatch.setenv("WEBHOOK_TOLERANCE_SECONDS", tolerance)
+    [line] = complaints()
+    assert f"WEBHOOK_DEDUPE_DAYS ({days}) must be at least {least}" in line
+    assert "WEBHOOK_RETRY_HOURS" in line
+    assert "WEBHOOK_TOLERANCE_SECONDS" in line
+    monkeypatch.setenv("WEBHOOK_DEDUPE_DAYS", str(least))
+    env.check("command")
+
+
+def test_a_ledger_that_lasts_exactly_as_long_as_needed_is_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WEBHOOK_DEDUPE_DAYS", "4")
+    monkeypatch.setenv("WEBHOOK_RETRY_HOURS", "95")
+    monkeypatch.setenv("WEBHOOK_TOLERANCE_SECONDS", "1800")
+    env.check("command")
 
 
 def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,3 +59,29 @@ def test_a_web_server_with_a_mistake_in_its_environment_says_so_and_no_more(
     assert result.returncode == 1
     assert complaint in result.stderr
     assert "Traceback" not in result.stderr
+
+
+SHORT = "aHVudGVyMmh1bnRlcjI="
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("-m", "gunicorn", "-c", "settings/gunicorn.py", "settings.wsgi"),
+        ("manage.py", "postprocess"),
+        ("manage.py", "relay"),
+        ("manage.py", "check"),
+        ("-m", "celery", "-A", "settings", "worker"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_nothing_starts_with_a_secret_that_is_too_short_and_nothing_prints_it(
+    command: tuple[str, ...],
+) -> None:
+    secrets = f"{PRODUCTION['WEBHOOK_SECRETS']} whsec_{SHORT}"
+    broker = {"CELERY_BROKER_URL": "memory://"}
+    result = run(*command, **{**PRODUCTION, **broker, "WEBHOOK_SECRETS": secrets})
+    assert result.returncode == 1
+    assert "WEBHOOK_SECRETS: secret number 2 cannot be used: it holds 14 bytes" in result.stderr
+    for secret in secrets.split():
+        assert secret.removeprefix("whsec_") not in result.stderr + result.stdout

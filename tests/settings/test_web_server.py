@@ -2,96 +2,37 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import os
-import secrets
-import socket
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import psycopg2
 import pytest
-from pytest_django import DjangoDbBlocker
 
-from deploy.devstack import application
-from tests.service import Service, database_url, free_port
-from tests.waiting import eventually
+from tests.service import Service, database_url
+from tests.settings.raw import (
+    ALIVE,
+    BODY_SECONDS,
+    CHUNKED,
+    HEAD_SECONDS,
+    LOGIN,
+    POST,
+    PROBE,
+    Reply,
+    connect,
+    exchange,
+    log_of,
+    only,
+    replies,
+    until_closed,
+)
 
-BODY_SECONDS = 1
-POST = b"POST /webhooks/posts/ HTTP/1.1\r\nHost: localhost\r\n"
-PROBE = b"POST /livez HTTP/1.1\r\nHost: localhost\r\n"
-LOGIN = b"POST /admin/login/ HTTP/1.1\r\nHost: localhost\r\n"
-CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+pytestmark = pytest.mark.django_db
+
 EVENT = {"type": "post.deleted", "timestamp": "2026-03-01T12:00:00Z", "data": {"id": "1"}}
 
 
-@pytest.fixture(scope="module")
-def database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> str:
-    with django_db_blocker.unblock():
-        return database_url("default")
-
-
-@pytest.fixture(scope="module")
-def web(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The web process alone, with little patience for a body."""
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    given = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "settings.base",
-        "WEB_BODY_SECONDS": str(BODY_SECONDS),
-        "WEB_CONCURRENCY": "1",
-    }
-    port = free_port()
-    env = application.environment({"DATABASE_URL": database}, {"WEBHOOK_SECRETS": secret}, given)
-    process, patience = application.processes(port, tmp_path_factory.mktemp("web"), env)[0]
-    service = Service(port, secret, {"web": process})
-
-    def answers() -> bool:
-        assert process.poll() is None, process.complaint("ended")
-        with suppress(OSError):
-            return service.ask("GET", "/livez").status == 200
-        return False
-
-    process.start()
-    try:
-        eventually(answers, 30)
-        yield service
-    finally:
-        process.stop(patience)
-
-
-def log_of(web: Service) -> str:
-    log = web.processes["web"].log
-    assert log is not None
-    return log.read_text()
-
-
-def exchange(web: Service, *parts: bytes, hang_up: bool = False) -> tuple[bytes, bytes]:
-    """Send the parts, and read until the server closes: the head and the body of its answer."""
-    with socket.create_connection(("127.0.0.1", web.port), timeout=8) as caller:
-        for part in parts:
-            caller.sendall(part)
-        if hang_up:
-            caller.shutdown(socket.SHUT_WR)
-        answer = b"".join(iter(lambda: caller.recv(65_536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return head, body
-
-
-def assert_problem(answer: tuple[bytes, bytes], status: int) -> dict[str, Any]:
-    head, body = answer
-    assert head.startswith(b"HTTP/1.1 %d " % status), answer
-    assert b"content-type: application/problem+json" in head.lower()
-    document: dict[str, Any] = json.loads(body)
-    assert document["status"] == status
-    return document
-
-
-def test_a_table_that_is_locked_costs_a_second_and_a_503(web: Service, database: str) -> None:
-    holder = psycopg2.connect(database)
+def test_a_table_that_is_locked_costs_a_second_and_a_503(web: Service) -> None:
+    holder = psycopg2.connect(database_url("default"))
     try:
         holder.cursor().execute("LOCK TABLE app_delivery")
         began = time.monotonic()
@@ -117,7 +58,7 @@ def test_a_table_that_is_locked_costs_a_second_and_a_503(web: Service, database:
     ],
 )
 def test_a_body_in_bad_chunks_is_refused_without_a_traceback(web: Service, body: bytes) -> None:
-    assert_problem(exchange(web, POST, CHUNKED, body), 400)
+    assert only(exchange(web, POST, CHUNKED, body)).problem()["status"] == 400
     assert "Traceback" not in log_of(web)
 
 
@@ -131,60 +72,68 @@ def test_a_body_in_bad_chunks_is_refused_without_a_traceback(web: Service, body:
     ],
 )
 def test_a_body_that_is_cut_off_is_refused_without_a_traceback(web: Service, rest: bytes) -> None:
-    assert_problem(exchange(web, POST, rest, hang_up=True), 400)
+    reply = only(exchange(web, POST, rest, hang_up=True))
+    assert reply.problem()["status"] == 400
+    assert reply.closes
     assert "Traceback" not in log_of(web)
 
 
 def test_a_body_that_does_not_end_is_given_up(web: Service) -> None:
     began = time.monotonic()
-    assert_problem(exchange(web, POST, b"Content-Length: 100\r\n\r\nx"), 400)
+    reply = only(exchange(web, POST, b"Content-Length: 100\r\n\r\nx"))
+    assert reply.problem()["status"] == 400
     assert BODY_SECONDS <= time.monotonic() - began < BODY_SECONDS + 3
     assert "Traceback" not in log_of(web)
 
 
 def test_the_rest_of_a_body_that_was_given_up_is_not_taken_for_a_request(web: Service) -> None:
-    with socket.create_connection(("127.0.0.1", web.port), timeout=8) as caller:
+    with connect(web) as caller:
         caller.sendall(POST + CHUNKED + b"ff\r\nabc")
         answers = caller.recv(65_536)
-        with suppress(OSError):
-            caller.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            while more := caller.recv(65_536):
-                answers += more
-    assert answers.startswith(b"HTTP/1.1 400 ")
-    assert answers.count(b"HTTP/1.1 ") == 1
+        caller.sendall(ALIVE + b"\r\n")
+        answers += until_closed(caller)
+    assert only(replies(answers)).status == 400
 
 
-@pytest.mark.parametrize(
-    "rest",
-    [
-        CHUNKED + b"zz\r\n",
-        pytest.param(b"Content-Length: 100\r\n\r\nx", marks=pytest.mark.slow),
-    ],
-    ids=["bad chunk", "no end"],
-)
+@pytest.mark.parametrize("rest", [CHUNKED + b"zz\r\n", b"Content-Length: 100\r\n\r\nx"])
 def test_a_bad_body_that_nobody_wants_closes_the_connection(web: Service, rest: bytes) -> None:
-    head, body = exchange(web, PROBE, rest)
-    assert head.startswith(b"HTTP/1.1 405 ")
-    assert b"HTTP/1.1" not in body
+    assert only(exchange(web, PROBE, rest)).status == 405
     assert "Traceback" not in log_of(web)
 
 
 @pytest.mark.slow
 def test_a_form_of_the_admin_that_does_not_end_is_given_up(web: Service) -> None:
     form = b"Content-Type: application/x-www-form-urlencoded\r\nCookie: csrftoken=" + b"a" * 32
-    head, _ = exchange(web, LOGIN, form, b"\r\nContent-Length: 100\r\n\r\nx")
-    assert head.startswith(b"HTTP/1.1 403 ")
+    assert only(exchange(web, LOGIN, form, b"\r\nContent-Length: 100\r\n\r\nx")).status == 403
     assert "Traceback" not in log_of(web)
 
 
 def test_bytes_that_drip_do_not_prolong_the_deadline(web: Service) -> None:
-    began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", web.port), timeout=0.1) as caller:
-        caller.sendall(POST + b"Content-Length: 1000\r\n\r\n")
+    assert drip(web, POST + b"Content-Length: 1000\r\n\r\n", within=BODY_SECONDS).status == 400
+
+
+def test_headers_that_drip_do_not_prolong_the_deadline_which_begins_with_the_first_byte(
+    web: Service,
+) -> None:
+    reply = drip(web, b"P", within=HEAD_SECONDS, idle=HEAD_SECONDS / 4)
+    assert reply.problem()["status"] == 408
+
+
+def drip(web: Service, begun: bytes, within: float, idle: float = 0.1) -> Reply:
+    """Send a byte now and then until the answer comes, which is not before its time."""
+    with connect(web, timeout=idle) as caller:
+        with suppress(TimeoutError):
+            caller.recv(1)  # it asks nothing for a while
+        caller.settimeout(0.1)
+        began = time.monotonic()
+        caller.sendall(begun)
         answer = b""
-        while not answer and time.monotonic() - began < BODY_SECONDS + 4:
-            with suppress(OSError):
-                caller.sendall(b"x")
+        while not answer and time.monotonic() - began < within + 4:
+            caller.sendall(b"x")
             with suppress(TimeoutError):
                 answer = caller.recv(65_536)
-    assert answer.startswith(b"HTTP/1.1 400 ")
+        assert within <= time.monotonic() - began < within + 3
+        caller.settimeout(8)
+        reply = only(replies(answer + until_closed(caller)))
+        assert reply.closes
+        return reply

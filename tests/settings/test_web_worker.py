@@ -7,11 +7,15 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import gevent
 import pytest
-from gevent import socket as cooperative
+from gunicorn.config import Config
+from gunicorn.http.errors import InvalidChunkSize
 
-from settings.web_worker import Caller
+from settings.caller import Caller
+from settings.http_request import Parser
 
 LARGE = 1_500
 """A file number that select() cannot take: it knows 0 to 1,023."""
@@ -67,8 +71,63 @@ def test_who_has_hung_up_is_no_error(pair: tuple[Caller, socket.socket]) -> None
 
 def test_a_request_has_begun_with_its_first_byte(pair: tuple[Caller, socket.socket]) -> None:
     caller, theirs = pair
-    assert isinstance(caller, cooperative.socket)
-    caller.idle = True
     theirs.sendall(b"P")
-    caller.recv(100)
+    waiting = gevent.spawn(caller.begin, 5)
+    gevent.sleep(0)
+    assert waiting.get(timeout=5) == b"P"
     assert not caller.idle
+
+
+def test_who_asks_nothing_is_idle_and_is_given_up(pair: tuple[Caller, socket.socket]) -> None:
+    caller, _ = pair
+    waiting = gevent.spawn(caller.begin, 0.1)
+    gevent.sleep(0)
+    assert caller.idle
+    assert waiting.get(timeout=5) == b""
+    assert not caller.idle
+
+
+def test_who_does_not_read_its_answer_is_given_up(
+    pair: tuple[Caller, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("settings.caller.ANSWER_SECONDS", 0.1)
+    caller, _ = pair
+    caller.settimeout(None)
+    with gevent.Timeout(5), pytest.raises(TimeoutError, match="does not read"):
+        caller.sendall(b"x" * 10_000_000)
+
+
+def test_an_answer_that_is_read_arrives_whole(pair: tuple[Caller, socket.socket]) -> None:
+    caller, theirs = pair
+    sent = bytes(range(256)) * 1_000
+    theirs.settimeout(5)
+    with ThreadPoolExecutor(1) as reader:
+        received = reader.submit(theirs.makefile("rb").read, len(sent))
+        caller.sendall(sent)
+        assert received.result(5) == sent
+
+
+def test_who_always_has_something_to_read_lets_the_others_have_their_turn(
+    pair: tuple[Caller, socket.socket],
+) -> None:
+    caller, theirs = pair
+    theirs.sendall(b"xx")
+    turns: list[int] = []
+    gevent.spawn(turns.append, 1)
+    caller.recv(1)
+    assert turns == [1]
+
+
+def test_a_body_that_failed_ends_the_connection_however_often_it_is_read(
+    pair: tuple[Caller, socket.socket],
+) -> None:
+    caller, theirs = pair
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    theirs.sendall(head + b"zz\r\n")
+    parser = Parser(Config(), caller, ("127.0.0.1", 1))
+    assert parser.begins(5)
+    request = next(parser)
+    with pytest.raises(InvalidChunkSize):
+        request.body.read()
+    assert request.body.read() == b""  # as if it had come to its end
+    assert request.should_close()

@@ -30,22 +30,30 @@ def one_process(
     folder: Path,
     *arguments: str,
     argv: tuple[str, ...] | None = None,
+    wsgi: str | None = None,
     **environment: str,
 ) -> Iterator[Service]:
-    """Start one of the four processes, with further arguments, or what `argv` says in its place."""
+    """Start one of the four processes, with further arguments, or what `argv` says in its place.
+
+    With `wsgi` the web process serves that application and not the service's own.
+    """
     port = free_port()
     secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    own = {"WEBHOOK_SECRETS": secret, "DJANGO_SECRET_KEY": secrets.token_urlsafe(50)}
+    accepted = environment.pop("WEBHOOK_SECRETS", secret)
+    own = {"WEBHOOK_SECRETS": accepted, "DJANGO_SECRET_KEY": secrets.token_urlsafe(50)}
     broker = environment.pop("CELERY_BROKER_URL", os.environ["CELERY_BROKER_URL"])
-    servers = {"DATABASE_URL": database_url("default"), "CELERY_BROKER_URL": broker}
+    database = environment.pop("DATABASE_URL", "") or database_url("default")
+    servers = {"DATABASE_URL": database, "CELERY_BROKER_URL": broker}
     given = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings.base", **environment}
     given.pop("DATABASE_REPLICA_URL", None)
     env = application.environment(servers, own, given)
     [process] = [p for p, _ in application.processes(port, folder, env) if p.name == name]
+    if wsgi:
+        process.argv[-1] = wsgi
     process.argv = [*(argv or process.argv), *arguments]
     process.start()
     try:
-        yield Service(port, secret, {name: process})
+        yield Service(port, accepted.split()[0], {name: process})
     finally:
         process.stop(1)
 

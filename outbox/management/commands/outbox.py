@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import ProgrammingError
 from psycopg2 import errorcodes
 
-from outbox import partitions, store
+from outbox import chores, partitions, store
 from outbox.backlog import counts, dead_ids, done_count
 from outbox.states import DONE, State
 from outbox.status import timeline
@@ -35,7 +35,9 @@ class Command(BaseCommand):
         which = requeue.add_mutually_exclusive_group(required=True)
         which.add_argument("ids", type=UUID, nargs="*", default=[], metavar="ID")
         which.add_argument("--all", action="store_true", help="every dead message")
-        verbs.add_parser("maintain", help="make and drop partitions of the history (hourly)")
+        verbs.add_parser(
+            "maintain", help="make and drop partitions of the history, do the chores (hourly)"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         getattr(self, options["verb"])(options)
@@ -83,7 +85,10 @@ class Command(BaseCommand):
         self.stdout.write(f"{total} requeued.")
 
     def maintain(self, _options: dict[str, Any]) -> None:
-        """Make the partitions of the coming days, drop what is over its retention."""
+        """Make the partitions of the coming days, drop what is over its retention, do the chores.
+
+        A chore that fails stops no other.
+        """
         try:
             result = partitions.maintain()
         except ProgrammingError as error:
@@ -102,3 +107,13 @@ class Command(BaseCommand):
             if names:
                 self.stdout.write(f"{word}: {', '.join(names)}")
         self.stdout.write(f"{result.pruned} old rows deleted from the default partition.")
+        failed = []
+        for done in chores.run():
+            if done.error is None:
+                self.stdout.write(f"{done.name}: {done.removed} removed.")
+            else:
+                failed.append(done.name)
+                reason = str(done.error).partition("\n")[0]  # the log has all of it
+                self.stdout.write(f"{done.name}: failed, {type(done.error).__name__}: {reason}")
+        if failed:
+            raise CommandError(f"Chores that failed: {', '.join(failed)}. The log has the reasons.")

@@ -27,6 +27,9 @@ SHORT = {
     "OUTBOX_PUBLISH_SECONDS": "1",
     "OUTBOX_REDISPATCH_SECONDS": "2",
 }
+# What is sent again while no worker is there waits for it in the broker, beside the same neighbours
+# each time. The time is therefore longer than a worker's restart, on a slow machine too.
+DEADLY = {**SHORT, "OUTBOX_REDISPATCH_SECONDS": "20"}
 
 
 def test_what_fails_each_time_ends_dead_while_the_others_flow_on(
@@ -88,7 +91,7 @@ def test_what_kills_its_worker_ends_dead_and_buries_no_neighbour(
     # What lingers is still there when its neighbour kills the worker of both.
     sent = letters.post(*GOOD, "task lingers", "task kills", "task lingers", *GOOD)
     killer, early = sent[4], sent[:4] + sent[5:]
-    with supervised(tmp_path, pool, **SHORT) as group:
+    with supervised(tmp_path, pool, **DEADLY) as group:
         group.start("postprocess", "relay", "worker")
         group.until(lambda: letters.row(killer).sends)
         later = letters.post(*GOOD)
@@ -116,7 +119,7 @@ def test_what_kills_its_worker_under_a_lease_buries_no_neighbour(
     # They begin together, die together, and their leases end together: each goes on by itself.
     harms = ["task lingers", "task kills", "task lingers"]
     sent = letters.post(*harms, event_type=work.LEASED_NAME)
-    with supervised(tmp_path, **SHORT) as group:
+    with supervised(tmp_path, **DEADLY) as group:
         group.start("relay", "worker")
         group.until(lambda: letters.state(sent[1]) == DEAD, 180)
         group.until(lambda: letters.done([sent[0], sent[2]]))

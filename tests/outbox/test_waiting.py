@@ -1,0 +1,124 @@
+"""What waits, as the front door samples it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from outbox.backlog import ReadOnlyServer, waiting
+from outbox.side_connection import SideConnection
+from outbox.states import State
+from tests.conftest import Declare
+from tests.message_factory import MessageFactory, seconds_from_now
+from tests.sql import query
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+PREPARED = "thing.prepared"
+
+
+@pytest.fixture
+def side() -> Iterator[SideConnection]:
+    side = SideConnection()
+    yield side
+    side.close()
+
+
+@pytest.fixture(autouse=True)
+def _prepared(declare: Declare) -> None:
+    @declare(PREPARED)
+    def task() -> None: ...
+
+    @task.prepare
+    def prepare(messages: object) -> None: ...
+
+
+def pending(**given: object) -> None:
+    MessageFactory.create(**{"state": State.PENDING, "event_type": PREPARED, **given})
+
+
+def late(side: SideConnection) -> float:
+    return waiting(side, 100)[1]
+
+
+def test_nothing_waits_and_nothing_is_late(side: SideConnection) -> None:
+    assert waiting(side, 100) == (0, 0.0)
+
+
+def test_whatever_is_not_sent_yet_waits(side: SideConnection) -> None:
+    pending()
+    pending(leased=True)
+    pending(suspect=True, due_in=100.0)
+    MessageFactory.create(due_in=100.0)
+    MessageFactory.create(leased=True, queue="other")
+    MessageFactory.create(state=State.DISPATCHED)
+    MessageFactory.create(state=State.DEAD)
+    assert waiting(side, 100)[0] == 5
+
+
+def test_no_more_is_counted_than_the_limit(side: SideConnection) -> None:
+    for _ in range(3):
+        pending()
+        pending(suspect=True)
+        MessageFactory.create()
+    assert waiting(side, 4)[0] == 4
+    assert waiting(side, 9)[0] == 9
+
+
+def test_the_oldest_that_waits_for_its_first_preparation_tells_how_late(
+    side: SideConnection,
+) -> None:
+    pending(due_in=-50.0)
+    pending(due_in=-500.0)
+    assert 500 <= late(side) < 530
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"state": State.READY},
+        {"state": State.DISPATCHED},
+        {"state": State.DEAD},
+        {"suspect": True, "last_error": "it broke", "attempts": 3},
+        {"event_type": "thing.of.another.version"},
+    ],
+    ids=["queue without workers", "sent", "dead", "waits for its retry", "unknown type"],
+)
+def test_what_waits_for_something_else_is_not_late(
+    side: SideConnection, given: dict[str, object]
+) -> None:
+    pending(due_in=-500.0, **given)
+    assert late(side) == 0.0
+
+
+def test_what_is_not_due_yet_is_not_late(side: SideConnection) -> None:
+    pending(received_at=seconds_from_now(-500), due_in=500.0)
+    assert late(side) == 0.0
+
+
+def test_a_server_that_takes_no_writes_is_no_server(side: SideConnection) -> None:
+    waiting(side, 100)
+    side.run("SET default_transaction_read_only TO on", seconds=5)
+    with pytest.raises(ReadOnlyServer):
+        waiting(side, 100)
+    assert not side.is_open
+    assert waiting(side, 100) == (0, 0.0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_table_that_is_locked_costs_half_a_second_and_not_the_session(
+    side: SideConnection,
+) -> None:
+    waiting(side, 100)
+    query("BEGIN; LOCK TABLE outbox_message")
+    try:
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            waiting(side, 100)
+    finally:
+        query("ROLLBACK")
+    assert side.is_open
+    assert waiting(side, 100) == (0, 0.0)
+    [(timeout,)] = side.run("SHOW statement_timeout", seconds=5)
+    assert timeout == query("SHOW statement_timeout")[0][0], "it outlives the sample"
