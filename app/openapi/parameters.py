@@ -13,7 +13,7 @@ from app.signature import ID, MAX_ID, MAX_SIGNATURE_HEADER, TIMESTAMP
 
 Parameter = dict[str, Any]
 
-_SIGNATURE: Final = r"(^| )v1,[A-Za-z0-9+/]{43}=( |$)"
+SIGNATURES: Final = r"(^| )v1,[A-Za-z0-9+/]{43}=( |$)"
 
 
 def signed() -> list[Parameter]:
@@ -37,7 +37,7 @@ def signed() -> list[Parameter]:
             "webhook-signature",
             "`v1,` and the base64 of the HMAC-SHA256 of `id.timestamp.body`; several, separated by"
             " spaces, while a secret is replaced.",
-            {"type": "string", "pattern": _SIGNATURE, "maxLength": MAX_SIGNATURE_HEADER},
+            {"type": "string", "pattern": SIGNATURES, "maxLength": MAX_SIGNATURE_HEADER},
             "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
         ),
     ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 from zlib import crc32
 
-from app.signature import is_id, sign
+from app.openapi.parameters import SIGNATURES
+from app.signature import MAX_SIGNATURE_HEADER, TIMESTAMP, is_id, sign
 from tests.app.readers import TOKEN
 from tests.factories import SECRET
 
@@ -21,8 +23,7 @@ UNPROVEN_SHARE = 8
 class SigningProxy:
     """Signs what is sent to the webhook, whatever its body is, and has a token for what is read.
 
-    A request without the headers of a delivery stays as it is, and so does one with an id that
-    cannot be one.
+    A request whose headers are not those of a delivery by their form stays as it is.
     """
 
     def __init__(self, application: WebApplication) -> None:
@@ -40,7 +41,12 @@ class SigningProxy:
         if environ["PATH_INFO"].startswith("/posts/"):
             environ["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
         webhook_id = environ.get("HTTP_WEBHOOK_ID", "")
-        if is_id(webhook_id) and "HTTP_WEBHOOK_SIGNATURE" in environ:
+        if (
+            is_id(webhook_id)
+            and TIMESTAMP.fullmatch(environ.get("HTTP_WEBHOOK_TIMESTAMP", ""))
+            and re.search(SIGNATURES, signature := environ.get("HTTP_WEBHOOK_SIGNATURE", ""))
+            and len(signature) <= MAX_SIGNATURE_HEADER
+        ):
             now = int(time.time())
             environ["HTTP_WEBHOOK_TIMESTAMP"] = str(now)
             environ["HTTP_WEBHOOK_SIGNATURE"] = sign(SECRET, webhook_id, now, body)

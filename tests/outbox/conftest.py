@@ -132,7 +132,8 @@ class Outage:
 
     def end_sessions(self) -> None:
         self._run(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            " AND backend_type = 'client backend'",  # and not an autovacuum's
             self._database,
         )
 
@@ -141,7 +142,9 @@ class Outage:
 
     def sessions(self) -> int:
         [[count]] = self._run(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s", self._database
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+            " AND backend_type = 'client backend'",
+            self._database,
         )
         return int(count)
 

@@ -107,7 +107,7 @@ def ended_by_the_server() -> Iterator[None]:
         try:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = %s AND pid <> %s",
+                " WHERE datname = %s AND pid <> %s AND backend_type = 'client backend'",
                 [name, connection.connection.info.backend_pid],
             )
             yield
