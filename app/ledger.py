@@ -39,14 +39,18 @@ FIND_DELIVERY = """
     SELECT digest, endpoint, message_id, state FROM app_delivery WHERE webhook_id = %(webhook_id)s
 """
 
-# Of each body one row, however often its sender tries again.
+# Of each body one row, however often its sender tries again. It tells the last time: an id that the
+# ledger has forgotten may have been accepted anew since.
 NOTE_CONFLICT = """
     INSERT INTO app_delivery_conflict AS conflict
         (webhook_id, endpoint, digest, key, accepted_endpoint, accepted_digest, message_id)
     VALUES (%(webhook_id)s, %(endpoint)s, %(digest)s, %(key)s,
             %(accepted_endpoint)s, %(accepted_digest)s, %(message_id)s)
     ON CONFLICT (webhook_id, digest) DO UPDATE
-    SET times = conflict.times + 1, last_at = now(), endpoint = EXCLUDED.endpoint
+    SET times = conflict.times + 1, last_at = now(),
+        endpoint = EXCLUDED.endpoint, key = EXCLUDED.key,
+        accepted_endpoint = EXCLUDED.accepted_endpoint,
+        accepted_digest = EXCLUDED.accepted_digest, message_id = EXCLUDED.message_id
 """
 
 NOT_YET = UUID(int=0)

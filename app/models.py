@@ -172,7 +172,7 @@ class DeliveryConflict(models.Model):
     """A delivery that was refused since its webhook-id had been accepted as something else.
 
     It was signed with a good key: the sender has a fault, and only its operator can mend it. One
-    row for each body.
+    row for each body, which tells of its last time.
     """
 
     webhook_id = models.CharField(max_length=255)

@@ -27,8 +27,8 @@ MAX_SIGNATURE_HEADER = 2048
 
 # Visible ASCII without braces. The specification wants no "." in an id, lest the signed text be
 # cut elsewhere: bytes that were signed as part of a body would pass as part of an id, or the other
-# way round. Here dots are harmless: every accepted body is a JSON object, its "{" can be no part
-# of an id, and an id's tail ahead of it would leave a body that is no JSON.
+# way round. Here dots are harmless: a body is a JSON object or array, and cut in the middle neither
+# is JSON any more. (A number is: "7" of "1700000001.7". Whoever reads other bodies refuses those.)
 MAX_ID = 255
 ID = re.compile(rf"[!-z|~]{{1,{MAX_ID}}}")
 TIMESTAMP = re.compile(r"[0-9]{1,12}")

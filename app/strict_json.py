@@ -36,8 +36,13 @@ class Invalid(ValueError):
 
 
 def storable_json(body: bytes) -> Any:
-    """Decode JSON all of which PostgreSQL can store. Raises `Malformed` or `Invalid`."""
+    """Decode an object or an array all of which PostgreSQL can store.
+
+    Raises `Malformed` or `Invalid`.
+    """
     document = strict_json(body)
+    if not isinstance(document, dict | list):  # see `app.signature.ID`
+        raise Invalid([FieldError("", "Expected an object or an array.")])
     # One more than is told, which says that there are more.
     if errors := list(islice(_unstorable(document), MAX_ERRORS + 1)):
         raise Invalid(errors)

@@ -48,8 +48,9 @@ BEGIN
     -- becomes of one is the other processes' business.
     GRANT SELECT, INSERT ON outbox_message, app_delivery TO pillarbox_web;
     GRANT UPDATE (message_id, state) ON app_delivery TO pillarbox_web;
-    GRANT SELECT, INSERT, UPDATE (times, last_at, endpoint) ON app_delivery_conflict
-        TO pillarbox_web;
+    GRANT SELECT, INSERT,
+          UPDATE (times, last_at, endpoint, key, accepted_endpoint, accepted_digest, message_id)
+        ON app_delivery_conflict TO pillarbox_web;
     GRANT SELECT ON outbox_history TO pillarbox_web;
     GRANT SELECT ON django_migrations TO pillarbox_web;  -- for /readyz
     -- The admin edits Posts and names, and has users and sessions of its own.

@@ -60,6 +60,18 @@ def test_the_retries_of_a_conflict_are_one_row_that_counts_them(send: Send) -> N
     assert times == {digest(OTHER): 3, digest(THIRD): 1}
 
 
+def test_a_conflict_names_what_its_id_was_last_accepted_as(send: Send) -> None:
+    send(FIRST)
+    problem_of(send(OTHER), 409)
+    WebhookDelivery.objects.all().delete()  # as the ledger forgets
+    accepted = send(THIRD).json()
+    problem_of(send(OTHER), 409)
+    conflict = DeliveryConflict.objects.get()
+    assert bytes(conflict.accepted_digest) == digest(THIRD)
+    assert str(conflict.message_id) == accepted["message_id"]
+    assert conflict.times == 2
+
+
 def test_a_duplicate_is_no_conflict(send: Send) -> None:
     assert send(FIRST).content == send(FIRST).content
     assert not DeliveryConflict.objects.exists()

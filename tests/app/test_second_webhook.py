@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 
 from app.models import Category, DeliveryConflict, Tag, WebhookDelivery
-from app.strict_json import Malformed, storable_json
+from app.strict_json import Invalid, Malformed, storable_json
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.testing import drain
 from tests.app.problems import problem_of
@@ -113,7 +113,7 @@ def test_the_checks_are_those_of_every_webhook_in_their_order() -> None:
     problem_of(post(Delivery(b"{", good.headers)), 401)
     problem_of(Client().post("/webhooks/tags/", **good.request | {"content_type": "a/b"}), 415)
     problem_of(post(signed_delivery(b"{")), 400)
-    for content in ({"name": ""}, {"name": "x" * 101}, {"name": 1}, b'["blue"]', b"1"):
+    for content in ({"name": ""}, {"name": "x" * 101}, {"name": 1}, b'["blue"]'):
         [error] = problem_of(post(signed_delivery(content)), 422)["errors"]
         assert error == {"pointer": "/name", "detail": "Expected a text of 1 to 100 characters."}
     assert not WebhookDelivery.objects.exists()
@@ -175,6 +175,13 @@ def test_json_is_read_whole_and_strictly() -> None:
     for body in (b'{"a": 1, "a": 2}', b"NaN", b"\xff", b"[" * 100_000):
         with pytest.raises(Malformed):
             storable_json(body)
+
+
+@pytest.mark.parametrize("body", [b"1700000001.7", b'"text"', b"true", b"null"])
+def test_a_body_is_an_object_or_an_array(body: bytes) -> None:
+    with pytest.raises(Invalid, match="an object or an array"):
+        storable_json(body)
+    assert storable_json(b"[1]") == [1]
 
 
 def test_an_endpoint_may_have_secrets_of_its_own(mine: Any) -> None:

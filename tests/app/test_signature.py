@@ -20,6 +20,7 @@ from app.signature import (
 KEY = bytes(range(32))
 SECRET = "whsec_" + b64encode(KEY).decode()
 OTHER_KEY = bytes(range(1, 33))
+OTHER_SECRET = "whsec_" + b64encode(OTHER_KEY).decode()
 NOW = 1_700_000_000
 BODY = b'{"type":"post.created"}'
 
@@ -127,6 +128,13 @@ def test_the_reason_of_a_refusal_is_one_of_four(changes: dict[str, Any], reason:
         check(**changes)
     assert caught.value.reason == reason
     assert str(caught.value).startswith(f"{reason}: ")
+
+
+def test_of_several_keys_that_signed_the_first_is_told() -> None:
+    both = [sign(secret, "msg_1", NOW, BODY) for secret in (SECRET, OTHER_SECRET)]
+    for signature in (" ".join(both), " ".join(reversed(both))):
+        assert check(keys=[KEY, OTHER_KEY], signature=signature) == KEY
+        assert check(keys=[OTHER_KEY, KEY], signature=signature) == OTHER_KEY
 
 
 def test_the_key_that_signed_is_told_and_its_fingerprint_is_not_the_key() -> None:

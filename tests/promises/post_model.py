@@ -26,6 +26,7 @@ class Sent:
     at: int
     zone: int = 0
     title: str = ""
+    text: str = ""
     categories: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
 
@@ -39,7 +40,7 @@ class Sent:
         content: dict[str, Any] = {}
         if not self.deleted:
             names = {"categories": list(self.categories), "tags": list(self.tags)}
-            content = {"title": self.title, "body": "", **names}
+            content = {"title": self.title, "body": self.text, **names}
         zone = timezone(timedelta(hours=self.zone))
         at = EPOCH.replace(second=self.at).astimezone(zone)
         return event(self.kind, self.source_id, at=at, **content)
@@ -64,7 +65,7 @@ def model(deliveries: Iterable[Sent]) -> State:
     if last.deleted:
         return ("", "", set(), set(), at, last.webhook_id, at)
     names = set(map(as_stored, last.categories)), set(map(as_stored, last.tags))
-    return (last.title, "", *names, at, last.webhook_id, None)
+    return (last.title, last.text, *names, at, last.webhook_id, None)
 
 
 def as_stored(name: str) -> str:
@@ -73,5 +74,5 @@ def as_stored(name: str) -> str:
 
 def words_of(deliveries: Iterable[Sent]) -> set[str]:
     """What the Post is found by: nothing once it is deleted."""
-    title, _, categories, tags, *_ = model(deliveries)
-    return {part for text in (title, *categories, *tags) for part in text.lower().split()}
+    title, text, categories, tags, *_ = model(deliveries)
+    return {part for each in (title, text, *categories, *tags) for part in each.lower().split()}

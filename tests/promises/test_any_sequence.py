@@ -52,7 +52,8 @@ def deliveries() -> st.SearchStrategy[Sent]:
     ids, posts = st.sampled_from(WEBHOOK_IDS), st.sampled_from(["post-1", "post-2"])
     when = {"at": st.integers(0, 1), "zone": st.sampled_from(ZONES)}
     names = st.lists(st.sampled_from(NAMES), max_size=3).map(tuple)
-    content = {"title": st.sampled_from(["One", "Two"]), "categories": names, "tags": names}
+    texts = {"title": st.sampled_from(["One", "Two"]), "text": st.sampled_from(["three", "four"])}
+    content = {**texts, "categories": names, "tags": names}
     whole = st.sampled_from(["post.created", "post.updated"])
     return st.one_of(
         st.builds(Sent, ids, posts, whole, **when, **content),
