@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 REOPENS_AT: Final = 0.8
 """The share of a limit that it must fall to before the door is opened again."""
 STALE_SECONDS: Final = 6.0
-"""A sample that is older says nothing: the server does not answer, or we ourselves stood still."""
+"""A sample that is older says nothing: the server has cancelled each later one, as it does
+while a migration holds the table, or we ourselves stood still."""
 
 
 class Closed(StrEnum):
@@ -28,6 +29,7 @@ class Closed(StrEnum):
     BACKLOG = "backlog"
     LATE = "late"
     DATABASE = "database"
+    NO_SAMPLE = "no_sample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,14 @@ class Admission:
 
     def closed(self) -> Closed | None:
         """Return why a delivery that comes now is not taken in; None if it is."""
-        if self._away or self._clock() > self._fresh_until:
+        if self._away:
             return Closed.DATABASE
+        if self._clock() > self._fresh_until:
+            return Closed.NO_SAMPLE
         if self._full is None and self._estimate() >= self.limits.backlog:
-            # Until a sample says that it has fallen far enough, like one that a sample has closed.
-            self._full = Closed.BACKLOG
+            # Not remembered: the next sample confirms or undoes it. What one worker believes must
+            # not keep it closed down to four fifths, where the others know better.
+            return Closed.BACKLOG
         return self._full
 
     @contextmanager
@@ -107,7 +112,7 @@ class Admission:
             self._full = None
 
     def lost(self) -> None:
-        """Close at once: the database cannot be reached."""
+        """Close at once: the database cannot be reached, or takes no writes."""
         self._away = True
 
     def _reaches(self, number: float, limit: float) -> bool:

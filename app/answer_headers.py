@@ -1,4 +1,7 @@
-"""Headers of every answer, besides those of Django's `SecurityMiddleware`."""
+"""Headers of every answer of the application, besides those of Django's `SecurityMiddleware`.
+
+What is not HTTP never comes so far: the web server refuses it by itself (`settings.refusal`).
+"""
 
 from __future__ import annotations
 

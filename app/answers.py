@@ -9,8 +9,15 @@ from uuid import UUID
 import msgspec
 from django.http import JsonResponse
 
+from app.admission import Closed
 from app.document import PostDocument
 from outbox.states import DONE, State
+
+
+def _words(*words: str) -> msgspec.Meta:
+    """Describe a text as one of these: msgspec knows no union of an enumeration and one more."""
+    return msgspec.Meta(extra_json_schema={"enum": list(words)})
+
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 _MessageId = Annotated[UUID, msgspec.Meta(examples=["6f1dc0de-0000-4000-8000-000000000000"])]
@@ -22,8 +29,7 @@ _StatusUrl = Annotated[
         extra_json_schema={"format": "uri-reference"},
     ),
 ]
-# msgspec knows no union of an enumeration and one more text.
-_Stage = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [*State, DONE]})]
+_Stage = Annotated[str, _words(*State, DONE)]
 _EventType = Annotated[str, msgspec.Meta(examples=["post.created"])]
 _Tries = Annotated[int, msgspec.Meta(ge=0, description="Tries of the present step, none good yet.")]
 _NextPage = Annotated[
@@ -67,14 +73,22 @@ class PostPage(msgspec.Struct, frozen=True):
 class Alive(msgspec.Struct, frozen=True):
     """The process answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"]
+
+
+class Checks(msgspec.Struct, frozen=True):
+    """What deliveries need: "ok", or the word for what is wrong."""
+
+    database: Annotated[str, _words("ok", "unreachable")]
+    migrations: Annotated[str, _words("ok", "unapplied", "unknown")]
+    admission: Annotated[str, _words("ok", *Closed)]
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """Whether deliveries are accepted here; each check is "ok" or the word for what is wrong."""
+    """Whether deliveries are accepted here."""
 
     status: Literal["ready", "unavailable"]
-    checks: dict[str, str]
+    checks: Checks
 
 
 def as_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from app import door
 from app.admission import Closed
-from app.answers import Alive, Ready, as_json
+from app.answers import Alive, Checks, Ready, as_json
 from app.database import alias, run
 from app.problem import method_not_allowed
 
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 2.0
 """How long an answer of `/readyz` stands: probes from many sides cost one look in this time."""
+LOOK_SECONDS: Final = 10.0
+"""How long one waits for another's look, which ends by the deadlines of pool and statements."""
 UNREACHABLE: Final = {"database": "unreachable", "migrations": "unknown"}
 
 
@@ -33,16 +36,29 @@ class Readiness:
     """
 
     def __init__(self) -> None:
+        self._looking = threading.Lock()
         self._migrated = False
         self._looked_at = float("-inf")
         self._checks: dict[str, str] = {}
 
     def checks(self) -> dict[str, str]:
         """Return each check with "ok" or the word for what is wrong, at most seconds old."""
-        if time.monotonic() - self._looked_at >= FRESH_SECONDS:
-            self._checks = self._look()
-            self._looked_at = time.monotonic()
-        return self._checks
+        if self._is_fresh():
+            return self._checks
+        # One looks, and those that come meanwhile take what it finds: each look takes a connection
+        # of the pool, which deliveries need too.
+        if not self._looking.acquire(timeout=LOOK_SECONDS):
+            return UNREACHABLE
+        try:
+            if not self._is_fresh():
+                self._checks = self._look()
+                self._looked_at = time.monotonic()
+            return self._checks
+        finally:
+            self._looking.release()
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._looked_at < FRESH_SECONDS
 
     def _look(self) -> dict[str, str]:
         try:
@@ -68,7 +84,7 @@ def livez(request: HttpRequest) -> HttpResponse:
     """The process answers. It touches nothing: restarting us would not mend a database."""
     if request.method not in ("GET", "HEAD"):
         return method_not_allowed("GET", "HEAD")
-    return as_json(Alive())
+    return as_json(Alive("ok"))
 
 
 @csrf_exempt
@@ -85,4 +101,5 @@ def readyz(request: HttpRequest) -> HttpResponse:
     checks = UNREACHABLE if closed is Closed.DATABASE else readiness.checks()
     checks = {**checks, "admission": closed.value if closed else "ok"}
     ready = all(outcome == "ok" for outcome in checks.values())
-    return as_json(Ready("ready" if ready else "unavailable", checks), status=200 if ready else 503)
+    told = Ready("ready" if ready else "unavailable", Checks(**checks))
+    return as_json(told, status=200 if ready else 503)

@@ -66,10 +66,10 @@ def accept(
     try:
         answer = cast("HttpResponse", outage_is_503(_answer)(request, store, parse, secrets))
     except Exception:
-        metrics.answered(ProblemType.SERVER_FAULT.name.lower())
+        metrics.answered(metrics.outcome_of(ProblemType.SERVER_FAULT))
         raise
     if isinstance(answer, Problem):
-        metrics.answered(answer.kind.name.lower())
+        metrics.answered(metrics.outcome_of(answer.kind))
     return answer
 
 

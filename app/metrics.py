@@ -13,6 +13,7 @@ from django.conf import settings
 from prometheus_client import Counter, Gauge, Histogram
 
 from app.admission import Closed
+from app.problem_types import OF_DELIVERIES, ProblemType
 from app.signature import Reason, decode_secret, fingerprint
 
 if TYPE_CHECKING:
@@ -70,12 +71,21 @@ _REFUSED: Final = {reason: REFUSED_SIGNATURES.labels(reason.value) for reason in
 
 def begin() -> None:
     """Show what will be counted from the start, as 0: a first one is then seen as a change."""
-    for outcome in (ACCEPTED, DUPLICATE):
+    for outcome in (
+        ACCEPTED,
+        DUPLICATE,
+        *map(outcome_of, (*OF_DELIVERIES, ProblemType.SERVER_FAULT)),
+    ):
         DELIVERIES.labels(outcome)
     for secret in settings.WEBHOOK_SECRETS:
         key = fingerprint(decode_secret(secret))
         ACCEPTED_BY_KEY.labels(key)
         KEY_LAST_USED.labels(key)
+
+
+def outcome_of(kind: ProblemType) -> str:
+    """Return what a problem is counted as."""
+    return kind.name.lower()
 
 
 def answered(outcome: str) -> None:

@@ -116,7 +116,15 @@ def outage_is_503(
             return view(request, *args, **kwargs)
         # InternalError: a server that became a standby refuses the write so.
         except (OperationalError, InterfaceError, InternalError) as error:
-            logger.warning("the database could not serve %s: %s", request.path, error)
+            logger.warning("the database could not serve %s: %s", _route(request), error)
             return database_away()
 
     return guarded
+
+
+def _route(request: HttpRequest) -> str:
+    """Which address was asked for, for the log: not the path, which may hold a line end or an id.
+
+    Who knows a message's id may ask for it.
+    """
+    return f"/{request.resolver_match.route}" if request.resolver_match else "a request"

@@ -44,3 +44,20 @@ class ProblemType(Enum):
         self.status: int = status
         self.title: str = title
         self.uri: str = f"{_NAMESPACE}{name}" if name else "about:blank"
+
+
+OF_DELIVERIES: Final = (
+    ProblemType.BROKEN_BODY,
+    ProblemType.MALFORMED_BODY,
+    ProblemType.UNAUTHORIZED,
+    ProblemType.METHOD_NOT_ALLOWED,
+    ProblemType.ID_REUSED,
+    ProblemType.ID_ELSEWHERE,
+    ProblemType.CONTENT_TOO_LARGE,
+    ProblemType.MEDIA_TYPE,
+    ProblemType.CONTENT_CODING,
+    ProblemType.INVALID_EVENT,
+    ProblemType.DATABASE_AWAY,
+    ProblemType.OVERLOADED,
+)
+"""What `app.intake` answers a request with that it does not take in, but for a fault of ours."""

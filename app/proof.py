@@ -9,6 +9,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
+from secrets import randbelow
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OVERLOADED_RETRY_SECONDS: Final = 30
-"""About what the fifth of a full backlog takes that must be worked before the door opens again."""
+"""No sooner is a sender asked to come back; a fifth of the backlog must be worked meanwhile."""
+OVERLOADED_SPREAD_SECONDS: Final = 30
+"""So much later at most, by chance: senders that come back all at once would fill it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def prove(request: HttpRequest, secrets: Sequence[str]) -> Signed | HttpResponse
             _keys(tuple(secrets)),
             webhook_id=webhook_id,
             timestamp=timestamp,
-            signature=request.headers.get("webhook-signature"),
+            signature=request.headers.get("webhook-signature", ""),
             body=body,
             now=time.time(),
             tolerance=settings.WEBHOOK_TOLERANCE_SECONDS,
@@ -94,12 +97,12 @@ def _unsupported(request: HttpRequest) -> HttpResponse | None:
 
 
 def _closed(reason: Closed) -> HttpResponse:
-    if reason is Closed.DATABASE:
+    if reason in (Closed.DATABASE, Closed.NO_SAMPLE):
         return database_away()
     return unavailable(
         ProblemType.OVERLOADED,
         "So much work waits that no more is taken in just now. Try again later.",
-        retry_after=OVERLOADED_RETRY_SECONDS,
+        retry_after=OVERLOADED_RETRY_SECONDS + randbelow(OVERLOADED_SPREAD_SECONDS + 1),
     )
 
 

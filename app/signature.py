@@ -126,7 +126,7 @@ def verify(
         raise _malformed("webhook-id is not 1 to 255 visible ASCII characters")
     if timestamp is None or not TIMESTAMP.fullmatch(timestamp):
         raise _malformed("webhook-timestamp is not a number of seconds")
-    if signature is None or len(signature) > MAX_SIGNATURE_HEADER:
+    if not signature or len(signature) > MAX_SIGNATURE_HEADER:
         raise _malformed("webhook-signature is missing or too long")
     # Both ways: a date ahead of us would keep a captured delivery alive beyond the window.
     ahead = int(timestamp) - now

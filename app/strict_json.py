@@ -50,9 +50,11 @@ def storable_json(body: bytes) -> Any:
 
 
 def strict_json(body: bytes) -> Any:
-    """Decode JSON as RFC 8259 has it, no key twice in an object, and each number as it was meant.
+    """Decode JSON as RFC 8259 has it, no key twice in an object, and no number too large to keep.
 
-    Raises `Malformed`, and `Invalid` for numbers that are beyond what can be kept.
+    Whole numbers are exact. Those with a fraction or an exponent are the nearest double, as RFC
+    8259 (section 6) leads senders to expect: 1e-400 is 0.0. Raises `Malformed`, and `Invalid` for
+    numbers that are too large.
     """
     if not body or body.startswith(BOM_UTF8):
         reason = "it begins with a byte order mark; leave that out" if body else "it is empty"

@@ -51,7 +51,8 @@ def ready_queues() -> set[str]:
 def waiting(connection: SideConnection, limit: int) -> tuple[int, float]:
     """How many messages wait to be prepared or sent, up to `limit`, and the lateness in seconds.
 
-    It is that of the oldest due message that waits for its first preparation; 0.0 if none does.
+    It is that of the oldest due message that waits for its first preparation; 0.0 if none does,
+    or only behind a thousand of types that are not prepared here.
     Raises psycopg2's errors, the server's after a second and within two in any case, and
     `ReadOnlyServer`.
     """

@@ -17,11 +17,13 @@ from outbox.store import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 DAYS_AHEAD = 7
 # Attaching and dropping lock the history for a moment: behind a long reader they would make every
 # finishing task wait. They wait for no longer than this, and are tried again the next time.
 LOCK_TIMEOUT = "100ms"
+DEFAULT = "outbox_history_default"
 # Attaching reads the default partition under its lock, 0.3 s for a million rows, and who asks for a
 # message by its id waits so long. As long as a task waits for a lock, so that none fails by it.
 STATEMENT_TIMEOUT = "2s"
@@ -32,7 +34,9 @@ WHERE i.inhparent = 'outbox_history'::regclass AND c.relname ~ '^outbox_history_
 ORDER BY c.relname
 """
 
-# By its index, and without the lock that an attempt would take.
+_TOO_LONG = {errorcodes.LOCK_NOT_AVAILABLE, errorcodes.QUERY_CANCELED}
+
+# By its index, and without the lock that attaching takes.
 _IN_DEFAULT = """
 SELECT 1 FROM outbox_history_default WHERE done_at >= %(start)s AND done_at < %(end)s LIMIT 1
 """
@@ -45,6 +49,7 @@ class Maintained:
     created: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     pruned: int = 0
+    """Old rows deleted from the default partition; not counted if that is among the postponed."""
     postponed: list[str] = field(default_factory=list)
     """A lock was not to be had in time, or was held for too long; the next run tries again."""
     blocked: list[str] = field(default_factory=list)
@@ -62,17 +67,18 @@ def maintain() -> Maintained:
     result = Maintained()
     for offset in range(DAYS_AHEAD + 1):
         day = today + timedelta(days=offset)
-        if name_of(day) in present:
-            continue
-        if run(_IN_DEFAULT, **_bounds(day)):
-            result.blocked.append(name_of(day))
-        else:
-            _try(result, result.created, name_of(day), partial(_create, day))
+        if name_of(day) not in present:
+            _try(result, name_of(day), partial(_create, result, day))
     for name in sorted(present):
         if day_of(name) < oldest_kept:
-            _try(result, result.dropped, name, partial(_drop, name))
-    # With the zone: alone, a date would begin at midnight wherever the session believes it is.
-    result.pruned = prune_before("outbox_history_default", "done_at", f"{oldest_kept} 00:00:00+00")
+            _try(result, name, partial(_drop, result, name))
+    try:
+        # With the zone: alone, a date would begin at midnight wherever the session believes it is.
+        result.pruned = prune_before(DEFAULT, "done_at", f"{oldest_kept} 00:00:00+00")
+    except Error as error:
+        if _code(error) not in _TOO_LONG:
+            raise
+        result.postponed.append(DEFAULT)
     return result
 
 
@@ -86,36 +92,51 @@ def day_of(name: str) -> date:
     return date.fromisoformat(name[-8:])
 
 
-def _create(day: date) -> None:
+def _create(result: Maintained, day: date) -> list[str]:
+    # By itself: with what it locks two runs at once would stand in each other's way.
+    with _brief():
+        if run(_IN_DEFAULT, **_bounds(day)):
+            return result.blocked
     # CREATE, then ATTACH: CREATE ... PARTITION OF would lock the whole history exclusively.
     name = name_of(day)
-    run(f'CREATE TABLE "{name}" (LIKE outbox_history INCLUDING ALL)')
-    run(
-        f'ALTER TABLE outbox_history ATTACH PARTITION "{name}" '
-        "FOR VALUES FROM (%(start)s) TO (%(end)s)",
-        **_bounds(day),
-    )
+    with _brief():
+        run(f'CREATE TABLE "{name}" (LIKE outbox_history INCLUDING ALL)')
+        run(
+            f'ALTER TABLE outbox_history ATTACH PARTITION "{name}" '
+            "FOR VALUES FROM (%(start)s) TO (%(end)s)",
+            **_bounds(day),
+        )
+    return result.created
 
 
 def _bounds(day: date) -> dict[str, str]:
     return {"start": f"{day} 00:00:00+00", "end": f"{day + timedelta(days=1)} 00:00:00+00"}
 
 
-def _drop(name: str) -> None:
-    run(f'DROP TABLE "{name}"')
+def _drop(result: Maintained, name: str) -> list[str]:
+    with _brief():
+        run(f'DROP TABLE "{name}"')
+    return result.dropped
 
 
-def _try(result: Maintained, done: list[str], name: str, act: Callable[[], object]) -> None:
+def _try(result: Maintained, name: str, act: Callable[[], list[str]]) -> None:
+    """Enter the name into the list that `act` returns, or into the one that says why it did not."""
     try:
-        with brief(lock=LOCK_TIMEOUT, statement=STATEMENT_TIMEOUT):
-            act()
+        names = act()
     except Error as error:
-        code = getattr(error.__cause__, "pgcode", None)
-        if code in {errorcodes.LOCK_NOT_AVAILABLE, errorcodes.QUERY_CANCELED}:
-            result.postponed.append(name)
+        code = _code(error)
+        if code in _TOO_LONG:
+            names = result.postponed
         elif code == errorcodes.CHECK_VIOLATION:
-            result.blocked.append(name)
+            names = result.blocked
         else:
             raise
-    else:
-        done.append(name)
+    names.append(name)
+
+
+def _brief() -> AbstractContextManager[None]:
+    return brief(lock=LOCK_TIMEOUT, statement=STATEMENT_TIMEOUT)
+
+
+def _code(error: Error) -> str | None:
+    return getattr(error.__cause__, "pgcode", None)

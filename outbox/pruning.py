@@ -25,18 +25,17 @@ LOCK_TIMEOUT = "2s"
 STATEMENT_TIMEOUT = "30s"
 
 # From where the last batch ended: the index still names its rows until a vacuum, and as long as an
-# old transaction is open each batch would step over all that went before it. The outer condition is
-# for a table in parts, where one ctid may be several rows: none that is young may go. IS TRUE keeps
-# the planner from looking for it in the index, which would be read whole for each batch.
+# old transaction is open each batch would step over all that went before it.
 DELETE_BATCH = """
 WITH removed AS (
     DELETE FROM {table} WHERE ctid = ANY (ARRAY(
         SELECT ctid FROM {table} WHERE {column} >= %(since)s AND {column} < %(before)s
         ORDER BY {column} LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
-    AND ({column} < %(before)s) IS TRUE
     RETURNING {column})
 SELECT count(*), max({column}) FROM removed
 """
+
+_HAS_PARTS = "SELECT 1 FROM pg_inherits WHERE inhparent = %(table)s::regclass LIMIT 1"
 
 
 def prune(table: str, column: str, *, older_than: timedelta) -> int:
@@ -44,7 +43,8 @@ def prune(table: str, column: str, *, older_than: timedelta) -> int:
 
     Works on the outbox's database, by its clock, and outside a transaction: each batch commits by
     itself. The column needs an index. It ends after a minute, done or not.
-    Raises Django's `DatabaseError`; the batches before have been deleted then.
+    Raises Django's `DatabaseError`; the batches before have been deleted then. Raises ValueError
+    for a table in partitions: those are dropped, or pruned one by one.
     """
     [[before]] = run("SELECT now() - %(age)s", age=older_than)
     return prune_before(table, column, before)
@@ -52,6 +52,12 @@ def prune(table: str, column: str, *, older_than: timedelta) -> int:
 
 def prune_before(table: str, column: str, before: datetime | str) -> int:
     """The same for the rows whose time is before `before`."""
+    if run(_HAS_PARTS, table=_quoted(table)):
+        # A ctid names a row of one table: in another partition it is another row.
+        raise ValueError(
+            f"{table} has partitions: outbox.prune deletes from plain tables alone. Drop the old"
+            " partitions, or prune each by its own name."
+        )
     statement = _statement(table, column)
     end = time.monotonic() + LIMIT_SECONDS
     total: int = 0
@@ -69,5 +75,8 @@ def prune_before(table: str, column: str, before: datetime | str) -> int:
 
 
 def _statement(table: str, column: str) -> str:
-    quote = connections[outbox_settings().database].ops.quote_name
-    return DELETE_BATCH.format(table=quote(table), column=quote(column))
+    return DELETE_BATCH.format(table=_quoted(table), column=_quoted(column))
+
+
+def _quoted(name: str) -> str:
+    return connections[outbox_settings().database].ops.quote_name(name)

@@ -42,8 +42,10 @@ SELECT queue FROM outbox_message WHERE state = 'ready' AND suspect
 # What waits to be prepared or sent, up to a limit: a backlog of millions costs no more to count
 # than the limit, each part read in the order of an index that holds nothing else. And how late the
 # oldest message is that waits to be prepared: none that failed before or is being prepared, and
-# none of a type that only another version knows, since such wait by themselves. Those that are
-# ready are not looked at: a queue without workers is no reason to refuse what goes to the others.
+# none of a type that only another version knows, since such wait by themselves. No more than the
+# thousand oldest are looked at, whose types only the table has: behind so many of another version's
+# nothing counts as late, and they close the door by their number alone. Those that are ready are
+# not looked at: a queue without workers is no reason to refuse what goes to the others.
 WAITING = """
 SELECT (SELECT count(*) FROM (
             (SELECT FROM outbox_message
@@ -58,9 +60,11 @@ SELECT (SELECT count(*) FROM (
             (SELECT FROM outbox_message
              WHERE state = 'ready' AND suspect ORDER BY due_at LIMIT %(limit)s)
             LIMIT %(limit)s) AS waiting),
-       (SELECT extract(epoch FROM now() - due_at)::float8 FROM outbox_message
-        WHERE state = 'pending' AND NOT suspect AND due_at <= now()
-          AND event_type = ANY(%(event_types)s)
+       (SELECT extract(epoch FROM now() - due_at)::float8 FROM (
+            SELECT due_at, event_type FROM outbox_message
+            WHERE state = 'pending' AND NOT suspect AND due_at <= now()
+            ORDER BY due_at LIMIT 1000) AS oldest
+        WHERE event_type = ANY(%(event_types)s)
         ORDER BY due_at LIMIT 1),
        current_setting('transaction_read_only')::boolean
 """

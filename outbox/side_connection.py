@@ -18,6 +18,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg2 import extensions
 
 from outbox.conf import outbox_settings
+from outbox.hosts import connect_to_any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ class SideConnection:
     """
 
     def __init__(self, connect_seconds: float | None = None) -> None:
-        """Connect within `connect_seconds`; by default what the settings say, or 5."""
+        """Connect within `connect_seconds` a host; by default what the settings say, or 5."""
         self._connect_seconds = connect_seconds
         self._raw: extensions.connection | None = None
 
@@ -74,8 +75,10 @@ class SideConnection:
                 raw.close()
 
     def _connect(self) -> extensions.connection:
+        return connect_to_any(_parameters(), self._connect_to)
+
+    def _connect_to(self, given: dict[str, Any]) -> extensions.connection:
         self.close()
-        given = _parameters()
         seconds = self._connect_seconds or float(given.get("connect_timeout", CONNECT_SECONDS))
         raw: extensions.connection = psycopg2.connect(**given, async_=True)
         self._raw = raw

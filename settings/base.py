@@ -139,7 +139,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"requests": {"()": "settings.request_log.OfRequests"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["requests"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env.choice("DJANGO_LOG_LEVEL")},
     # Django's own handlers would print each record a second time, or mail it.
     "loggers": {"django": {"handlers": [], "propagate": True}},

@@ -39,7 +39,7 @@ class BrokenBody(NoMoreData):  # type: ignore[misc]  # untyped
 class ContinuedReader:
     """A reader whose caller waits with the body until it is wanted (RFC 9110, section 10.1.1).
 
-    Who is refused unread, with 405, 413 or 503, is thus spared to send it.
+    Who is refused without a look at the body, with 404, 405 or 413, is thus spared to send it.
     """
 
     def __init__(self, reader: Reader, send: Callable[[bytes], None]) -> None:
@@ -63,7 +63,7 @@ class PromptReader:
     timer runs during a read alone, so it never meets a query.
 
     A connection whose body failed is closed, so its rest is not taken for a request. gunicorn sees
-    that for an `Exception`, which is why the timer does not raise gevent's own.
+    that for an `Exception`, which gevent's own is not.
     """
 
     def __init__(self, reader: Reader, seconds: float) -> None:
@@ -74,10 +74,12 @@ class PromptReader:
     def read(self, size: int) -> bytes:
         """Read as the reader does. Raises `BrokenBody` and other kinds of `OSError`."""
         began = time.monotonic()
-        late = BrokenBody(f"the body did not end within {self._seconds} s")
         try:
-            with gevent.Timeout(max(self._left, 0.0), late):
+            with gevent.Timeout(max(self._left, 0.0), False):
                 return self._reader.read(size)
+            # Made here, and not for the timer: a local variable and the trace of an error that know
+            # each other would keep what was read until the garbage collector comes by.
+            raise BrokenBody(f"the body did not end within {self._seconds} s")
         except ParseException as error:
             # Its kind alone: the message quotes what was sent.
             kind = type(error).__name__

@@ -48,10 +48,12 @@ class Caller(socket.socket):  # type: ignore[misc]  # untyped
 
     def sendall(self, data: bytes, flags: int = 0) -> None:
         """Send all of it. Raises `TimeoutError` when the caller does not read it."""
-        late = TimeoutError("the caller does not read its answer")
         for start in range(0, len(data), ANSWER_BYTES):
-            with gevent.Timeout(ANSWER_SECONDS, late):
+            with gevent.Timeout(ANSWER_SECONDS, False):
                 super().sendall(data[start : start + ANSWER_BYTES], flags)
+                continue
+            # Made here, as the body's is: no variable and no trace keep each other.
+            raise TimeoutError("the caller does not read its answer")
 
     def linger(self) -> None:
         """End the conversation so that the caller gets the answer (RFC 9112, section 9.6).

@@ -47,7 +47,12 @@ _WEB_DEADLINES: Final = " -c lock_timeout=1s -c statement_timeout=5s"
 
 
 def primary(process: ProcessKind) -> dict[str, Any]:
-    """Return the settings of the alias `default`, which never connects to a server in recovery."""
+    """Return the settings of the alias `default`, which never connects to a server in recovery.
+
+    Empty for a process that needs no database: Django then refuses to use it.
+    """
+    if process == "secrets":
+        return {}
     # After a failover an old address may lead to a standby: work that is done there is work on old
     # data. libpq refuses such a server, and picks the right one when the URL names several.
     return _connection("DATABASE_URL", process, target_session_attrs="read-write")
@@ -55,7 +60,7 @@ def primary(process: ProcessKind) -> dict[str, Any]:
 
 def replica(process: ProcessKind) -> dict[str, Any] | None:
     """Return the settings of the alias `replica`, or None when no replica is given."""
-    if not env.url("DATABASE_REPLICA_URL"):
+    if process == "secrets" or not env.url("DATABASE_REPLICA_URL"):
         return None
     return _connection("DATABASE_REPLICA_URL", process)
 

@@ -6,6 +6,7 @@ A variable that is empty counts as not given.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +16,11 @@ from app import retry_horizon, signature
 from app.read_token import is_usable
 from settings.variable import Kind, Variable
 from settings.variables import VARIABLES
+
+# Whoever set it for programs of their own did not mean ours: the library would count in a folder
+# that may not be there, in each process. `settings/metrics_page.py` sets it for the web's workers.
+for _foreign in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+    os.environ.pop(_foreign, None)
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -92,7 +98,8 @@ def _mistakes(process: str, *, production: bool) -> Iterator[BadVariable]:
         except BadVariable as mistake:
             yield mistake
     for rule in (
-        _check_webhook_secrets,
+        # It may be a new secret that is wanted, because one is wrong.
+        *(() if process == "secrets" else (_check_webhook_secrets,)),
         _check_read_tokens,
         _check_history,
         _check_retry_horizon,

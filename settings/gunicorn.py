@@ -68,6 +68,18 @@ def when_ready(server: Any) -> None:
     signal.signal(signal.SIGTERM, first)  # in the workers, gunicorn puts its own in its place
 
 
+def pre_fork(_server: Any, _worker: Any) -> None:
+    """See that a worker has where to count."""
+    if page:
+        page.renew()
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """Let a worker count, before it loads what counts."""
+    if page:
+        page.begin(worker.pid)
+
+
 def pre_request(_worker: Any, request: Any) -> None:
     """Bound the time that the body may take; the worker bounds that of the headers alone."""
     from settings.body import PromptReader  # gevent's, not before the worker is patched

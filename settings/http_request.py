@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import gevent
 from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import InvalidHeader, ParseException, UnsupportedTransferCoding
 from gunicorn.http.message import Request as GunicornRequest
 from gunicorn.http.parser import RequestParser
 
 from settings.body import ContinuedReader
+from settings.caller import READ_BYTES
 
 HEAD_BYTES: Final = 32_768
 """How long the headers of a request may be together, and its trailers."""
+CHUNKED_READ_BYTES: Final = 1_024
+"""How much is read at once of a body in chunks, but for the data of a longer chunk.
+
+gunicorn copies all that was read behind a chunk for that chunk: tiny ones cost by the square of
+this, and all of it before the others have their turn.
+"""
 
 
 class LateHead(ParseException):  # type: ignore[misc]  # untyped
@@ -48,6 +57,8 @@ class Request(GunicornRequest):  # type: ignore[misc]  # untyped
             if name == "TRANSFER-ENCODING" and value.lower() != "chunked":
                 raise UnsupportedTransferCoding(value)
         self._framed = self.body.reader
+        by_length = isinstance(self._framed, LengthReader)
+        self.unreader.mxchunk = READ_BYTES if by_length else CHUNKED_READ_BYTES
         if "close" in self._options():
             self.force_close()
         if self._expected_100_continue:
@@ -62,6 +73,15 @@ class Request(GunicornRequest):  # type: ignore[misc]  # untyped
         the caller decides upon.
         """
         return super().should_close() or not self._is_whole()
+
+    def forget(self) -> None:
+        """Let go of what was read of the body, and read no more of it.
+
+        Django's requests refer to themselves: they and what they hold would wait for the garbage
+        collector, which counts objects and not that some have a megabyte each.
+        """
+        self.body.buf = BytesIO()
+        self.body.reader = self._framed = None
 
     def _is_whole(self) -> bool:
         if self.body.failed or self.unreader.sock.ended:
@@ -90,7 +110,18 @@ class Parser(RequestParser):  # type: ignore[misc]  # untyped
     mesg_class = Request
 
     def begins(self, seconds: float) -> bool:
-        """Whether another request begins, which the caller has some seconds for."""
+        """Whether another request begins, which the caller has some seconds for.
+
+        All others have their turn before it: who sends many at once would keep them waiting for as
+        long as one of them follows another.
+        """
+        gevent.sleep(0)
         held = self.unreader.take_buffered() or self.unreader.sock.begin(seconds)
         self.unreader.unread(held)
         return bool(held)
+
+    def forget(self) -> None:
+        """Let go of all that was read: the conversation is over."""
+        self.unreader.take_buffered()
+        if self.mesg is not None:
+            self.mesg.forget()

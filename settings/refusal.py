@@ -67,6 +67,7 @@ def answer(kind: ProblemType, detail: str) -> bytes:
         f"HTTP/1.1 {kind.status} {kind.title}",
         f"Date: {http_date()}",
         "Connection: close",
+        "Cache-Control: no-store",  # without a word a cache may keep a 414 or a 501
         f"Content-Type: {CONTENT_TYPE}",
         f"Content-Length: {len(body)}",
     )

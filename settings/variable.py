@@ -29,6 +29,7 @@ class Variable:
 
 
 EVERY_PROCESS: Final = frozenset({"web", "postprocess", "relay", "worker", "command"})
+"""That works with the database."""
 WEB: Final = frozenset({"web"})
 
 

@@ -12,7 +12,8 @@ _SERVERS = (
         "url",
         "The primary, as libpq reads it: `postgresql://user:password@host:5432/name`. A folder of a"
         " Unix socket is percent-encoded as the host; several hosts are separated by commas, and"
-        " the one that takes writes is used.",
+        " the one that takes writes is used. Its `options` may set other time-outs of statements;"
+        " beyond 10 s of silence the web process cuts a statement off in any case.",
         secret=True,
         required_by=EVERY_PROCESS,
     ),
@@ -208,7 +209,7 @@ _WEBHOOK = (
         100_000,
         "Messages that wait to be prepared or sent. With so many of them deliveries are answered"
         " with 503, until no more than four fifths are left.",
-        maximum=10_000_000,
+        maximum=250_000,
     ),
     seconds(
         "WEBHOOK_MAX_BACKLOG_SECONDS",

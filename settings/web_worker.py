@@ -78,11 +78,16 @@ class PromptWorker(GeventWorker):  # type: ignore[misc]  # untyped
     def _converse(self, name: Any, caller: Caller, address: Any) -> None:
         """Answer one request after the other, until one of us has no more to say."""
         parser = Parser(self.cfg, caller, address)
-        while parser.begins(self._patience):
-            request = self._next(parser, caller)
-            if request is None or not self._answer(name, request, caller, address):
-                caller.linger()
+        try:
+            while parser.begins(self._patience):
+                request = self._next(parser, caller)
+                if request is None or not self._answer(name, request, caller, address):
+                    break
+            else:
                 return
+        finally:
+            parser.forget()
+        caller.linger()
 
     @property
     def _patience(self) -> float:
@@ -107,7 +112,7 @@ class PromptWorker(GeventWorker):  # type: ignore[misc]  # untyped
             self.handle_request(name, request, caller, address)
         except StopIteration:  # gunicorn's word for the last answer of a connection
             return False
-        except (ConnectionError, TimeoutError):
+        except OSError:  # of the connection: the application's own are answered by it
             raise
         except Exception:
             self.log.exception("A request failed outside of the application")

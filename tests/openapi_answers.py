@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -41,22 +41,29 @@ class Description:
         if str(status) not in responses:
             return [f"the status {status} is not described"]
         response = self._resolved(responses[str(status)])
-        missing = [
-            f"the header {name} is missing"
-            for name, header in response.get("headers", {}).items()
-            if self._resolved(header).get("required") and name.lower() not in headers
-        ]
+        wrong = list(self._faults_of(headers, response))
         if "content" not in response:
-            return missing + (["there is a body"] if body else [])
+            return wrong + (["there is a body"] if body else [])
         [media_type] = response["content"]
         if headers.get("content-type") != media_type:
-            return [*missing, f"the media type is {headers.get('content-type')}"]
+            return [*wrong, f"the media type is {headers.get('content-type')}"]
         try:
             value = json.loads(body)
         except ValueError as error:
-            return [*missing, f"the body is not JSON: {error}"]
+            return [*wrong, f"the body is not JSON: {error}"]
         validator = self._validator(method, path, status)
-        return missing + [error.message for error in validator.iter_errors(value)]
+        return wrong + [error.message for error in validator.iter_errors(value)]
+
+    def _faults_of(self, headers: Mapping[str, str], response: dict[str, Any]) -> Iterator[str]:
+        for name, part in response.get("headers", {}).items():
+            header = self._resolved(part)
+            value = headers.get(name.lower())
+            if value is not None:
+                schema = jsonschema_rs.Draft202012Validator(header["schema"], validate_formats=True)
+                for error in schema.iter_errors(value):
+                    yield f"the header {name}: {error.message}"
+            elif header.get("required"):
+                yield f"the header {name} is missing"
 
     def _make_validator(self, method: str, path: str, status: int) -> Any:
         response = self._resolved(self.responses(method, path)[str(status)])

@@ -114,7 +114,8 @@ def running(folder: Path, *, only: Collection[str] = ALL, **environment: str) ->
     to start, `web` among them.
     """
     port = free_port()
-    secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    new = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    secret = environment.pop("WEBHOOK_SECRETS", new)
     servers = {
         "DATABASE_URL": database_url("default"),
         "CELERY_BROKER_URL": environment.get("CELERY_BROKER_URL", os.environ["CELERY_BROKER_URL"]),

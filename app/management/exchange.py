@@ -6,7 +6,7 @@ import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_ANSWER = 65_536
-"""Bytes of an answer's body that are read; what follows is left."""
+"""Bytes of an answer's body that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Answer:
     reason: str
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    more: bool
+    """There was more of the body than is kept."""
     seconds: float
 
 
@@ -42,7 +44,12 @@ class Address:
     @classmethod
     def of(cls, url: str) -> Address:
         """Take a URL apart. Raises ValueError, which says what is wrong with it."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            # Its message quotes, perhaps a password.
+            raise ValueError("look at its host and port") from None
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("it must begin with http:// or https:// and name a host")
         if "@" in parts.netloc:
@@ -50,8 +57,8 @@ class Address:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not all("!" <= character <= "~" for character in target):
             raise ValueError("percent-encode what is not visible ASCII")
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        return cls(parts.scheme, parts.hostname, port, target)
+        default_port = {"http": 80, "https": 443}[parts.scheme]
+        return cls(parts.scheme, parts.hostname, port or default_port, target)
 
 
 def post(address: Address, headers: Mapping[str, str], body: bytes, *, deadline: float) -> Answer:
@@ -92,9 +99,14 @@ def _exchange(address: Address, headers: Mapping[str, str], body: bytes, deadlin
         with suppress(BrokenPipeError, ConnectionResetError):
             connection.request("POST", address.target, body, dict(headers))
         response = connection.getresponse()
-        content = response.read(LONGEST_ANSWER)
+        content = response.read(LONGEST_ANSWER + 1)
+        more = len(content) > LONGEST_ANSWER
+        if response.length and not more:  # what is to come, and will not: it has ended
+            raise HTTPException(f"its body ended after {len(content)} bytes, before it was whole")
         seconds = time.monotonic() - began
         names = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, response.reason, names, content, seconds)
+        return Answer(
+            response.status, response.reason, names, content[:LONGEST_ANSWER], more, seconds
+        )
     finally:
         connection.close()

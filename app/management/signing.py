@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from app.signature import MalformedSecret, is_id, sign
-
-if TYPE_CHECKING:
-    import argparse
+from app.signature import TIMESTAMP, MalformedSecret, is_id, sign
 
 
 def wrong_usage(message: str) -> CommandError:
@@ -33,8 +31,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--id", help="webhook-id (default: a new one); the same for every try")
     parser.add_argument(
-        "--timestamp", type=int, metavar="SECONDS", help="since 1970 (default: now)"
+        "--timestamp", type=_timestamp, metavar="SECONDS", help="since 1970 (default: now)"
     )
+
+
+def _timestamp(text: str) -> int:
+    if not TIMESTAMP.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 to 12 digits")
+    return int(text)
 
 
 def headers(options: dict[str, Any], body: bytes) -> dict[str, str]:
@@ -70,6 +74,8 @@ def _secrets(path: Path | None) -> tuple[str, list[str]]:
 def content(options: dict[str, Any]) -> bytes:
     """The bytes of the file that is to be signed."""
     path = options["file"]
+    if path == "-" and sys.stdin is None:
+        raise wrong_usage("There is no standard input to read: it is closed.")
     try:
         return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:

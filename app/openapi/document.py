@@ -11,8 +11,8 @@ from app.openapi.paths import SIGNATURE, TOKEN, paths
 from app.openapi.responses import OF_THE_SERVER, headers, name, problem
 from app.openapi.schemas import schemas
 
-VERSION: Final = "0.1.0"
-"""The package's: a test compares them, since the service runs without being installed."""
+VERSION: Final = "1"
+"""That of the addresses, not of the software: it is raised when a client would have to change."""
 
 _DESCRIPTION: Final = """\
 Takes signed webhooks about Posts in, answers at once, and sees the work through. Errors are \

@@ -11,27 +11,13 @@ from app.document import PostDocument
 from app.openapi import examples, parameters
 from app.openapi.responses import not_modified, problems, success
 from app.openapi.schemas import reference
-from app.problem_types import ProblemType
+from app.problem_types import OF_DELIVERIES, ProblemType
 
 Operation = dict[str, Any]
 
 SIGNATURE: Final = "webhookSignature"
 TOKEN: Final = "readToken"  # noqa: S105 - the name of a scheme
 _READING: Final = ("Data-Age", "Cache-Control", "ETag")
-_OF_DELIVERIES: Final = (
-    ProblemType.BROKEN_BODY,
-    ProblemType.MALFORMED_BODY,
-    ProblemType.UNAUTHORIZED,
-    ProblemType.METHOD_NOT_ALLOWED,
-    ProblemType.ID_REUSED,
-    ProblemType.ID_ELSEWHERE,
-    ProblemType.CONTENT_TOO_LARGE,
-    ProblemType.MEDIA_TYPE,
-    ProblemType.CONTENT_CODING,
-    ProblemType.INVALID_EVENT,
-    ProblemType.DATABASE_AWAY,
-    ProblemType.OVERLOADED,
-)
 _OF_READING: Final = (
     ProblemType.UNAUTHORIZED,
     ProblemType.NOT_FOUND,
@@ -83,7 +69,7 @@ def _deliver() -> Operation:
                 examples.ACCEPTED,
                 headers=["Location"],
             ),
-            **problems(*_OF_DELIVERIES),
+            **problems(*OF_DELIVERIES),
         },
     }
 

@@ -99,9 +99,9 @@ def problems(
 def problem(kinds: list[ProblemType], headers: Iterable[str] = ()) -> dict[str, Any]:
     """Return the answer of one status, which has one of these kinds."""
     narrowed = {
-        "type": {"enum": list(dict.fromkeys(kind.uri for kind in kinds))},
-        "title": {"enum": [kind.title for kind in kinds]},
-        "status": {"const": kinds[0].status},
+        "type": {"type": "string", "enum": list(dict.fromkeys(kind.uri for kind in kinds))},
+        "title": {"type": "string", "enum": [kind.title for kind in kinds]},
+        "status": {"type": "integer", "const": kinds[0].status},
     }
     schema = {"allOf": [reference("Problem"), {"properties": narrowed}]}
     examples = {name(kind): {"summary": kind.title, "value": _example(kind)} for kind in kinds}

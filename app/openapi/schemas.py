@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
+from django.conf import settings
 
 from app.answers import Accepted, Alive, MessageStatus, PostPage, Ready
 from app.document import PostDocument
 from app.problem import MAX_ERRORS, FieldError, ParameterError
-from app.sent_event import SentEvent
+from app.sent_event import (
+    PostContent,
+    PostCreated,
+    PostDeleted,
+    PostReference,
+    PostUpdated,
+    SentEvent,
+)
 
 _PLACE: Final = "#/components/schemas/"
+_SENT: Final = (PostCreated, PostUpdated, PostDeleted, PostContent, PostReference)
 _TYPES: Final = (
     Accepted,
     MessageStatus,
@@ -34,6 +43,9 @@ def schemas() -> dict[str, Any]:
     [event, *_], named = msgspec.json.schema_components(
         [SentEvent, *_TYPES], ref_template=_PLACE + "{name}"
     )
+    if settings.WEBHOOK_UNKNOWN_FIELDS == "refuse":
+        for kind in _SENT:
+            named[kind.__name__]["additionalProperties"] = False
     # Each event has one type, which no other has: of the alternatives exactly one is met.
     alternatives = {("oneOf" if key == "anyOf" else key): value for key, value in event.items()}
     return {
@@ -44,8 +56,14 @@ def schemas() -> dict[str, Any]:
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """Without what says the same as its name, and what it has from `msgspec.Struct`."""
-    return {key: value for key, value in schema.items() if key != "title"}
+    """Without what says the same as its name, and with the types that msgspec leaves out."""
+    plain = {key: value for key, value in schema.items() if key != "title"}
+    if "properties" in plain:
+        plain["properties"] = {
+            name: {"type": "string", **value} if "enum" in value else value
+            for name, value in plain["properties"].items()
+        }
+    return {"type": "string", **plain} if "enum" in plain else plain
 
 
 def _problem() -> dict[str, Any]:

@@ -19,16 +19,20 @@ POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
 
 
+MOST = 1_000_000
+"""Of whatever is given on a command line. Longer waits, in seconds, the system does not know."""
+
+
 def positive(kind: type[int | float]) -> Callable[[str], float]:
-    """An argparse type: a number above zero."""
+    """An argparse type: a number above zero, and at most a million."""
 
     def parse(text: str) -> float:
         try:
             number = kind(text)
         except ValueError:
             number = kind(0)
-        if not 0 < number < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+        if not 0 < number <= MOST:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero, up to {MOST}")
         return number
 
     return parse

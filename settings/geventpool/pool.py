@@ -17,6 +17,7 @@ from gevent.lock import BoundedSemaphore
 from gevent.queue import Empty, LifoQueue
 from psycopg2 import extensions
 
+from outbox.hosts import connect_to_any
 from settings.geventpool import wait
 
 logger = logging.getLogger("django.geventpool")
@@ -50,7 +51,7 @@ class PermitPool(PostgresConnectionPool):  # type: ignore[misc] # untyped
                 "settings.geventpool needs a cooperative psycopg2: each query would stop all"
                 " greenlets. Only the web process uses it, through settings/gunicorn.py."
             )
-        super().__init__(**parameters)
+        super().__init__(**parameters, connect=self._connect)
         self.name = name
         self.timeout = timeout
         self.isolation_level = isolation_level
@@ -95,10 +96,8 @@ class PermitPool(PostgresConnectionPool):  # type: ignore[misc] # untyped
                 release()
 
     def create_connection(self) -> extensions.connection:
-        """Open a connection within `connect_timeout`, which libpq leaves to cooperative callers."""
-        seconds = self.kwargs.get("connect_timeout")
-        with gevent.Timeout(seconds and float(seconds), self._unreachable(seconds)):
-            connection: extensions.connection = super().create_connection()
+        """Open a connection, to each host within `connect_timeout`."""
+        connection: extensions.connection = super().create_connection()
         if self.isolation_level is not None:
             connection.isolation_level = self.isolation_level
         self._conns.add(connection)
@@ -122,12 +121,23 @@ class PermitPool(PostgresConnectionPool):  # type: ignore[misc] # untyped
             return False
         return _clean(connection)
 
+    def _connect(self, **parameters: Any) -> extensions.connection:
+        return connect_to_any(parameters, self._connect_to)
+
+    def _connect_to(self, given: dict[str, Any]) -> extensions.connection:
+        seconds = given.get("connect_timeout")  # libpq leaves it to cooperative callers
+        with gevent.Timeout(seconds and float(seconds), self._unreachable(seconds)):
+            connection: extensions.connection = psycopg2.connect(**given)
+        return connection
+
     def _discard(self, connection: extensions.connection) -> None:
         self._conns.discard(connection)
         connection.close()
 
-    def _unreachable(self, seconds: float | None) -> OperationalError:
-        return OperationalError(f"No connection for the pool {self.name!r} within {seconds} s.")
+    def _unreachable(self, seconds: float | None) -> psycopg2.OperationalError:
+        return psycopg2.OperationalError(
+            f"No connection for the pool {self.name!r} within {seconds} s."
+        )
 
 
 def _is_silent(connection: extensions.connection) -> bool:

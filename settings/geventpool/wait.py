@@ -9,8 +9,8 @@ from psycopg2 import OperationalError, extensions
 
 ANSWER_SECONDS: Final = 10.0
 """How long the server may say nothing at all. Its own limits end a statement of the web process
-after 5 seconds; a server that is frozen, or whose machine is gone, would be waited for without end,
-and each request would keep its connection of the pool."""
+after 5 seconds, unless the URL's options say otherwise; a server that is frozen, or whose machine
+is gone, would be waited for without end, and each request would keep its connection of the pool."""
 
 
 def install() -> None:

@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from app import door
-from app.admission import Admission, Closed, Limits, Sample
+from app import door, health, metrics
+from app.admission import STALE_SECONDS, Admission, Closed, Limits, Sample
 from outbox import backlog
 from outbox.models import OutboxMessage
 from tests.app.problems import problem_of
@@ -19,6 +19,8 @@ from tests.factories import Delivery, event, signed_delivery
 from tests.message_factory import MessageFactory
 from tests.relay.tcp_proxy import TcpProxy
 from tests.side_proxy import beside_django
+from tests.sql import query
+from tests.waiting import eventually
 
 Send = Callable[[Delivery], Any]
 LIMITS = Limits(backlog=3, late=60.0)
@@ -46,6 +48,13 @@ def test_a_full_backlog_answers_503_without_a_query(
         answer = send(signed_delivery())
     assert problem_of(answer, 503)["type"] == "urn:problem-type:pillarbox:overloaded"
     assert int(answer["Retry-After"]) >= 1
+
+
+@pytest.mark.usefixtures("full")
+def test_senders_are_not_asked_to_come_back_all_at_once(send: Send) -> None:
+    asked = {int(send(signed_delivery())["Retry-After"]) for _ in range(50)}
+    assert len(asked) > 1
+    assert asked <= set(range(30, 61))
 
 
 def test_a_database_that_is_away_answers_503_without_a_query(
@@ -118,6 +127,52 @@ def test_readyz_names_what_closes_it(watch: door.Watch) -> None:
     answer = Client().get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["checks"]["admission"] == "backlog"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_lets_no_sample_through_is_not_told_as_unreachable(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    watch = door.Watch(Admission(LIMITS, lambda: now[0]))
+    monkeypatch.setattr(door, "_watch", watch)
+    monkeypatch.setattr(health, "readiness", health.Readiness())
+    query("BEGIN; LOCK TABLE outbox_message")
+    try:
+        now[0] += STALE_SECONDS + 0.1
+        watch.sample()
+    finally:
+        query("ROLLBACK")
+    checks = {"database": "ok", "migrations": "ok", "admission": "no_sample"}
+    ready = Client().get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]) == (503, checks)
+    assert send(signed_delivery()).json()["type"] == "urn:problem-type:pillarbox:database-away"
+    watch.sample()
+    assert watch.admission.closed() is None
+    watch.stop()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sampler_outlives_what_it_cannot_tell(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[object] = []
+
+    def tell(*arguments: object) -> None:
+        told.append(arguments)
+        if len(told) == 1:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(metrics, "tell_admission", tell)
+    monkeypatch.setattr(door, "INTERVAL_SECONDS", 0.01)
+    watch = door.Watch(Admission(LIMITS))
+    watch.start()
+    try:
+        eventually(lambda: len(told) > 2, 20)
+    finally:
+        watch.stop()
+    assert watch.admission.closed() is None
+    assert "No space left on device" in caplog.text
 
 
 @pytest.fixture

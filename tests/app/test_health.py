@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -52,6 +55,33 @@ def test_an_answer_stands_for_a_moment_and_the_migrations_for_good(
     monkeypatch.setattr(health, "FRESH_SECONDS", 0.0)
     with django_assert_num_queries(1):
         Client().get("/readyz")
+
+
+def test_many_probes_at_once_are_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    readiness = health.Readiness()
+    everybody = threading.Barrier(10)
+
+    def look(_: health.Readiness) -> dict[str, str]:
+        looks.append(1)
+        time.sleep(0.2)  # whoever does not wait for this look begins one of his own
+        return {"database": "ok"}
+
+    def probe(_: int) -> dict[str, str]:
+        everybody.wait(20)
+        return readiness.checks()
+
+    monkeypatch.setattr(health.Readiness, "_look", look)
+    with ThreadPoolExecutor(10) as probes:
+        assert list(probes.map(probe, range(10))) == [{"database": "ok"}] * 10
+    assert len(looks) == 1
+
+
+def test_a_look_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.05)
+    readiness = health.Readiness()
+    with readiness._looking:
+        assert readiness.checks() == health.UNREACHABLE
 
 
 def test_a_database_that_is_away_makes_it_unready(monkeypatch: pytest.MonkeyPatch) -> None:

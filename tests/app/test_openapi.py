@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 import tomllib
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,18 @@ import pytest
 from django.test import Client
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
-from app import search, sent_event, signature
-from app.openapi.document import VERSION, document
+from app import door, health, search, sent_event, signature
+from app.admission import Closed
+from app.openapi import examples
+from app.openapi.document import document
 from app.openapi.view import FRESH_SECONDS
 from app.payload import Invalid, parse
-from app.problem import MAX_ERRORS
+from app.problem import CONTENT_TYPE, MAX_ERRORS
+from app.problem import document as problem
 from app.problem_types import ProblemType
 from app.urls import urlpatterns
 from deploy import http_page
-from tests.openapi_answers import component
+from tests.openapi_answers import Description, component
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENT = document()
@@ -166,9 +171,62 @@ def test_each_kind_of_problem_is_described_where_it_occurs() -> None:
     assert told == {kind.title for kind in ProblemType if kind not in others}
 
 
-def test_the_version_is_the_packages() -> None:
+def test_the_version_is_not_that_of_the_software() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    assert project["version"] == VERSION
+    assert project["version"] not in json.dumps(DOCUMENT)
+
+
+def test_where_each_word_is_told_so_is_its_type() -> None:
+    told = [each for each in within(DOCUMENT) if isinstance(each.get("enum"), list)]
+    assert len(told) > 20
+    assert [each for each in told if "type" not in each] == []
+
+
+@pytest.mark.parametrize("place", [(), ("data",)], ids=["envelope", "data"])
+@pytest.mark.parametrize("kind", ["created", "updated", "deleted"])
+def test_a_field_that_is_not_known_is_taken_or_not_as_the_parser_is_told(
+    kind: str, place: tuple[str, ...], settings: Any
+) -> None:
+    event = examples.events()[kind]["value"]
+    [*_, part] = accumulate(place, operator.getitem, initial=event)
+    part["colour"] = "red"
+    assert faults(SCHEMAS["Event"], event) == []
+    parse(json.dumps(event).encode())
+    settings.WEBHOOK_UNKNOWN_FIELDS = "refuse"
+    components = {"components": document()["components"]}
+    event_schema = components["components"]["schemas"]["Event"]
+    assert not jsonschema_rs.is_valid({**components, **event_schema}, event)
+    with pytest.raises(Invalid):
+        parse(json.dumps(event).encode(), refuse_unknown=True)
+    del part["colour"]
+    assert jsonschema_rs.is_valid({**components, **event_schema}, event)
+
+
+def test_what_is_always_sent_is_required() -> None:
+    for name in ("Alive", "Ready", "Checks"):
+        assert SCHEMAS[name]["required"] == list(SCHEMAS[name]["properties"])
+
+
+@pytest.mark.parametrize("closed", Closed)
+def test_the_words_of_the_checks_are_those_of_readyz(
+    closed: Closed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "closed", lambda: closed)
+    monkeypatch.setattr(health.readiness, "checks", lambda: health.UNREACHABLE)
+    answer = Client().get("/readyz")
+    assert faults(SCHEMAS["Ready"], answer.json()) == []
+    assert faults(SCHEMAS["Ready"], {"status": "ready", "checks": {"database": "gone"}})
+
+
+def test_a_header_that_is_not_as_described_is_found() -> None:
+    kind = ProblemType.OVERLOADED
+    body = json.dumps(problem(kind, "Wait.")).encode()
+    headers = {"content-type": CONTENT_TYPE, "retry-after": "30"}
+    answer = ("POST", "/webhooks/posts/", kind.status)
+    description = Description(DOCUMENT)
+    assert description.faults(*answer, headers, body) == []
+    [fault] = description.faults(*answer, headers | {"retry-after": "soon"}, body)
+    assert fault.startswith("the header Retry-After: ")
 
 
 def test_it_names_no_host() -> None:

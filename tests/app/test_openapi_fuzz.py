@@ -79,7 +79,7 @@ class Requests:
 def test_deliveries_are_answered_as_described() -> None:
     requests = Requests()
 
-    @same_each_time(80)
+    @same_each_time(50)
     @given(requests.of("POST", "/webhooks/posts/"), WEBHOOK_IDS, st.integers(0, 3))
     def deliver(case: Any, webhook_id: str, as_generated: int) -> None:
         if as_generated:  # else its headers may be as wrong as its body

@@ -183,6 +183,19 @@ def test_while_the_database_is_away_the_reader_is_asked_to_come_back(
     assert answer["Retry-After"]
 
 
+def test_an_outage_is_logged_on_one_line_that_names_no_id(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(_: str) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(reading, "data_age", away)
+    assert ask("/posts/secret%0Aforged/").status_code == 503
+    [line] = [each.getMessage() for each in caplog.records if each.name == "app.problem"]
+    told = "/posts/<source_id:source_id>/: connection refused"
+    assert line == f"the database could not serve {told}"
+
+
 @pytest.mark.django_db(transaction=True, databases=["default", "replica"])
 def test_a_search_that_takes_too_long_is_ended_and_answered() -> None:
     def slow(execute: Any, sql: str, parameters: Any, *rest: Any) -> Any:

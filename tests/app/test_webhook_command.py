@@ -8,17 +8,15 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from standardwebhooks import Webhook
 
 from app.management.commands.webhook import Command
-from app.signature import decode_secret, fingerprint
-from tests.factories import SECRET, WebhookDeliveryFactory, signed_delivery
+from app.signature import decode_secret
+from tests.factories import SECRET
 
 BODY = '{"type": "post.created", "title": "Grüße"}\r\n\n'.encode()
 OTHER = "whsec_" + b64encode(b"another secret, of 32 bytes too.").decode()
@@ -184,9 +182,12 @@ def test_a_secret_among_the_arguments_is_refused_and_not_repeated(
         ("sign",),
         ("sign", "no-such-file"),
         ("sign", "."),
-        ("sign", "-", "--timestamp", "now"),
+        ("sign", "manage.py", "--timestamp", "now"),
+        ("sign", "manage.py", "--timestamp", "-5"),
+        ("sign", "manage.py", "--timestamp", "1" * 13),
         ("send", "manage.py"),
         ("send", "manage.py", "http://127.0.0.1:1/", "--deadline", "0"),
+        ("send", "manage.py", "http://127.0.0.1:1/", "--deadline", "1e300"),
     ],
 )
 def test_wrong_usage_ends_with_2(webhook: Callable[..., Ended], words: tuple[str, ...]) -> None:
@@ -195,41 +196,10 @@ def test_wrong_usage_ends_with_2(webhook: Callable[..., Ended], words: tuple[str
     assert ended.err
 
 
-def keys() -> list[list[str]]:
-    """The lines below the heading, in columns."""
-    out = StringIO()
-    call_command("webhook", "keys", stdout=out)
-    heading, *lines = out.getvalue().splitlines()
-    assert re.split(r"\s{2,}", heading) == ["fingerprint", "accepted", "last used", "secret"]
-    return [re.split(r"\s{2,}", line) for line in lines]
-
-
-@pytest.mark.django_db
-def test_keys_tell_what_each_secret_has_signed_and_what_signed_besides(settings: Any) -> None:
-    unused = "whsec_" + b64encode(b"a secret that is not used so far").decode()
-    settings.WEBHOOK_SECRETS = [unused, SECRET]
-    for secret, day in ((SECRET, 1), (SECRET, 3), (SECRET, 2), (OTHER, 4), (None, 1)):
-        WebhookDeliveryFactory(
-            key=fingerprint(decode_secret(secret)) if secret else "",
-            received_at=datetime(2026, 1, day, 12, 30, tzinfo=UTC),
-        )
-    assert keys() == [
-        [fingerprint(decode_secret(unused)), "0", "never", "1, the newest"],
-        [fingerprint(decode_secret(SECRET)), "3", "2026-01-03 12:30:00Z", "2"],
-        [fingerprint(decode_secret(OTHER)), "1", "2026-01-04 12:30:00Z", "not in WEBHOOK_SECRETS"],
-        ["-", "1", "2026-01-01 12:30:00Z", "not noted"],
-    ]
-
-
-@pytest.mark.django_db
-def test_keys_know_the_deliveries_that_the_webhook_has_accepted(send: Any, settings: Any) -> None:
-    settings.WEBHOOK_SECRETS = [OTHER, SECRET]
-    for secret in (OTHER, SECRET, SECRET):
-        assert send(signed_delivery(secret=secret)).status_code == 202
-    assert [(line[1], line[3]) for line in keys()] == [("1", "1, the newest"), ("2", "2")]
-
-
-@pytest.mark.django_db
-def test_keys_of_no_secret_and_no_delivery_are_a_heading(settings: Any) -> None:
-    settings.WEBHOOK_SECRETS = []
-    assert keys() == []
+def test_a_standard_input_that_is_closed_is_wrong_usage(
+    webhook: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    ended = webhook("sign", "-")
+    assert (ended.code, ended.out) == (2, "")
+    assert "standard input" in ended.err

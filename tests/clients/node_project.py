@@ -31,7 +31,7 @@ _OPTIONS = (
 )
 
 # What is wrong with the project itself is no reason for a skip; a registry that is away is one.
-_OUR_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")
+_OUR_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE", "E404", "ETARGET")
 
 
 class NodeProject:
@@ -42,6 +42,7 @@ class NodeProject:
             pytest.skip("no-node")
         self._script = source / "client.js"
         lock = (source / "package-lock.json").read_bytes()
+        assert_pinned(lock)
         # Another lock is another folder, so that a folder that is there is always the right one.
         self.folder = cache / hashlib.sha256(lock).hexdigest()[:16]
         if not self.folder.is_dir():
@@ -63,6 +64,16 @@ class NodeProject:
         answered = [json.loads(line) for line in done.stdout.splitlines()]
         assert len(answered) == len(asked)
         return answered
+
+
+def assert_pinned(lock: bytes) -> None:
+    """Each package of a lock has its hash, and none an address: npm installs it without, too."""
+    packages = json.loads(lock)["packages"]
+    assert packages.pop("")["name"]
+    assert packages
+    for name, package in packages.items():
+        assert package.get("integrity", "").startswith("sha512-"), name
+        assert "resolved" not in package, name
 
 
 def cache_folder(config: pytest.Config) -> Path:

@@ -72,6 +72,7 @@ def test_what_we_sign_a_library_accepts(library: Library) -> None:
     assert {name: why for name, why in refusals.items() if why is not None} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_real_web_process_accepts_what_the_libraries_sign(
     tmp_path: Path, npm: NpmLibrary

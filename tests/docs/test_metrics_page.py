@@ -51,11 +51,14 @@ def test_the_values_of_the_labels_are_the_codes() -> None:
 
 
 def test_what_closes_the_door_is_told_with_its_times() -> None:
-    told = dict(re.findall(r"^\| `([a-z]+)` \|.*\| (\d+) s \|$", TEXT, re.MULTILINE))
+    told = dict(re.findall(r"^\| `([a-z_]+)` \|.*\| ([\d to]+) s \|$", TEXT, re.MULTILINE))
+    earliest = proof.OVERLOADED_RETRY_SECONDS
+    overloaded = f"{earliest} to {earliest + proof.OVERLOADED_SPREAD_SECONDS}"
     assert told == {
-        Closed.BACKLOG: str(proof.OVERLOADED_RETRY_SECONDS),
-        Closed.LATE: str(proof.OVERLOADED_RETRY_SECONDS),
+        Closed.BACKLOG: overloaded,
+        Closed.LATE: overloaded,
         Closed.DATABASE: str(DATABASE_RETRY_SECONDS),
+        Closed.NO_SAMPLE: str(DATABASE_RETRY_SECONDS),
     }
-    assert f"has not answered for {STALE_SECONDS:g} s" in TEXT
+    assert f"for {STALE_SECONDS:g} s no sample has come" in TEXT
     assert REOPENS_AT == 4 / 5

@@ -31,13 +31,14 @@ class Reaction:
 def react(web: Service, row: Row, secrets: Secrets) -> Reaction:
     """Send what the row says, each request on a connection of its own, and read to the end.
 
-    Neither an answer nor the log may quote what is private.
+    Neither an answer nor the log may quote what is private, and no caller is worth a trace.
     """
     first: bytes | None = None
     for sent in requests(row.steps, secrets):
         raw = _exchange(web, sent, follow=not (row.waits or sent.hang_up))
         log = log_of(web).encode()
         assert [each for each in sent.private if each in raw or each in log] == []
+        assert b"Traceback" not in log
         answers = replies(raw, head_only=sent.whole.startswith(b"HEAD "))
         then = "closed"
         if answers and answers[-1].status == 200:

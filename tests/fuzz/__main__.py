@@ -38,15 +38,16 @@ def main() -> int:
 
 def run(seed: int, requests: int) -> int:
     from app.openapi.document import encoded  # they need the apps
-    from tests.fuzz.campaign import ENVIRONMENT, campaign
+    from tests.fuzz.campaign import ENVIRONMENT, campaign, secret_of
     from tests.fuzz.share import Sender
     from tests.service import running
 
     console = Console()
+    own = {**ENVIRONMENT, "WEBHOOK_SECRETS": secret_of(seed)}
     console.line(f"seed {seed}; again: make fuzz ARGS='--seed {seed} --requests {requests}'")
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), only=("web",), **ENVIRONMENT) as service,
+        running(Path(folder), only=("web",), **own) as service,
     ):
         sender = Sender(service.port, service.secret, seed, json.loads(encoded()))
         outcome = campaign(service, sender, requests, console.line)

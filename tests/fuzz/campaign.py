@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 
 from tests.fuzz.share import Findings, Sender
 from tests.service import Service
 from tests.sql import count, query
 
 PROCESSES = 2
-FIRST = 1_000
-"""Requests after which a worker is warm: what it holds then is what it may not grow beyond."""
 STEP = 1_000
+"""Requests after which a worker is warm: what it holds then is what it may not grow beyond."""
 GROWTH_KIB = 16 * 1024
 LONGEST_SECONDS = 1_800.0
+NONE = "not compared, there were no more than these"
 ENVIRONMENT = {
     "WEB_CONCURRENCY": "2",
     "WEB_BODY_SECONDS": "2",
     # Nobody works what is accepted here.
-    "WEBHOOK_MAX_BACKLOG": "10000000",
+    "WEBHOOK_MAX_BACKLOG": "250000",
     "WEBHOOK_MAX_BACKLOG_SECONDS": "86400",
     "DJANGO_LOG_LEVEL": "ERROR",
 }
@@ -31,7 +33,10 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run found; `growth` is by worker, in KiB since the first requests."""
+    """What a run found; `growth` is by worker, in KiB since the first requests.
+
+    It is empty where there were no more than those.
+    """
 
     findings: Findings
     growth: dict[int, int]
@@ -49,8 +54,8 @@ class Outcome:
             + ", ".join(f"{code}: {n:,}" for code, n in sorted(found.statuses.items())),
             f"  cut off and therefore without an answer: {found.unanswered:,}",
             f"  accepted, and found in the ledger: {len(found.accepted):,}",
-            "  memory of the web workers since the first requests: "
-            + ", ".join(f"{growth / 1024:+.1f} MiB" for growth in self.growth.values()),
+            f"  memory of the web workers since the first {STEP:,} requests: "
+            + (", ".join(f"{growth / 1024:+.1f} MiB" for growth in self.growth.values()) or NONE),
             *(f"FAULT: {fault}" for fault in self.faults),
         ]
 
@@ -76,16 +81,24 @@ def campaign(
                 findings.add(found)
             rate = last / (time.monotonic() - began)
             progress(f"{last:,} of {requests:,}, {rate:.0f}/s; {dict(findings.statuses)}")
-            before = before or (workers_memory(web) if last >= min(FIRST, requests) else {})
+            before = before or workers_memory(web)
             if findings.faults:
                 break
             if time.monotonic() - began > LONGEST_SECONDS:
                 findings.faults.append(f"not done within {LONGEST_SECONDS:.0f} s")
                 break
     after = workers_memory(web)
-    growth = {pid: after.get(pid, 0) - memory for pid, memory in before.items()}
-    faults = [*findings.faults, *_lost(findings), *_grown(before, after)]
+    growth = {}
+    faults = [*findings.faults, *_lost(findings), *_replaced(before, after)]
+    if findings.kinds.total() > STEP:
+        growth = {pid: after.get(pid, 0) - memory for pid, memory in before.items()}
+        faults += _grown(growth)
     return Outcome(findings, growth, time.monotonic() - began, faults)
+
+
+def secret_of(seed: int) -> str:
+    """The secret of a run: the same for the same seed, as all of its requests are."""
+    return "whsec_" + base64.b64encode(Random(seed).randbytes(32)).decode()
 
 
 def workers_memory(master: int) -> dict[int, int]:
@@ -112,11 +125,13 @@ def _lost(findings: Findings) -> list[str]:
     return []
 
 
-def _grown(before: dict[int, int], after: dict[int, int]) -> list[str]:
-    if before.keys() != after.keys():
-        return [f"the workers were {sorted(before)} and are {sorted(after)}"]
+def _replaced(before: dict[int, int], after: dict[int, int]) -> list[str]:
+    if before.keys() == after.keys():
+        return []
+    return [f"the workers were {sorted(before)} and are {sorted(after)}"]
+
+
+def _grown(growth: dict[int, int]) -> list[str]:
     return [
-        f"worker {pid} has grown by {after[pid] - memory} KiB"
-        for pid, memory in before.items()
-        if after[pid] - memory > GROWTH_KIB
+        f"worker {pid} has grown by {kib} KiB" for pid, kib in growth.items() if kib > GROWTH_KIB
     ]

@@ -1,4 +1,7 @@
-"""One request of the fuzz run: which it is depends on the seed and its number alone."""
+"""One request of the fuzz run: which it is depends on the seed and its number alone.
+
+But for the time at which it is signed, and with it the signature.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app import signature
 from app.openapi.document import encoded
 from app.payload import Invalid, Malformed, parse
 from tests.fuzz import campaign as campaigns
@@ -49,6 +50,11 @@ def test_what_the_description_takes_is_parsed_and_what_is_spoiled_never_fails(se
     assert refused > 5
 
 
+def test_a_seed_says_which_secret_it_is() -> None:
+    assert campaigns.secret_of(1) == campaigns.secret_of(1) != campaigns.secret_of(2)
+    assert not list(signature.faults([campaigns.secret_of(1)]))
+
+
 def run(service: Service, requests: int) -> campaigns.Outcome:
     told: list[str] = []
     sender = Sender(service.port, service.secret, 1, DOCUMENT)
@@ -60,7 +66,8 @@ def run(service: Service, requests: int) -> campaigns.Outcome:
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.django_db(transaction=True)
-def test_no_request_breaks_the_web_process(tmp_path: Path) -> None:
+def test_no_request_breaks_the_web_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(campaigns, "STEP", 150)
     with running(tmp_path, only=("web",), **ENVIRONMENT) as service:
         outcome = run(service, 300)
     assert outcome.faults == []
@@ -68,6 +75,20 @@ def test_no_request_breaks_the_web_process(tmp_path: Path) -> None:
     assert set(outcome.findings.statuses) >= {202, 400, 401, 422}
     assert len(outcome.growth) == 2
     assert "accepted, and found in the ledger" in "\n".join(outcome.lines(1))
+
+
+def test_a_worker_that_has_grown_or_was_replaced_is_told() -> None:
+    [fault] = campaigns._grown({1: campaigns.GROWTH_KIB, 2: campaigns.GROWTH_KIB + 1})
+    assert fault.startswith("worker 2 has grown by ")
+    assert campaigns._replaced({1: 5, 2: 5}, {1: 9, 2: 9}) == []
+    assert campaigns._replaced({1: 5, 2: 5}, {1: 5, 3: 5}) == [
+        "the workers were [1, 2] and are [1, 3]"
+    ]
+
+
+def test_a_run_too_short_to_compare_the_memory_says_so() -> None:
+    told = "\n".join(campaigns.Outcome(Findings(), {}, 1.0, []).lines(1))
+    assert "since the first 1,000 requests: not compared" in told
 
 
 @pytest.mark.django_db
@@ -95,11 +116,9 @@ def _faulty_view() -> Iterator[None]:
 @pytest.mark.timeout(180)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_faulty_view")
-def test_what_must_not_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(campaigns, "GROWTH_KIB", -100_000)
+def test_what_must_not_be_is_told(tmp_path: Path) -> None:
     with running(tmp_path, only=("web",), **ENVIRONMENT) as service:
         outcome = run(service, 100)
     faults = "\n".join(outcome.faults)
     assert "answered with 500" in faults
     assert "an honest request" in faults
-    assert "has grown by" in faults

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.devstack.debian import DebianPackages, Unavailable
-from tests.nginx.front import Installation, installed
+from tests.nginx.front import Front, Installation, installed, running_nginx
+from tests.service import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -28,3 +30,10 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     if not program.exists():
         pytest.skip("no-nginx")
     return Installation(program, root)
+
+
+@pytest.fixture(scope="session")
+def alone(nginx: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """nginx with nothing behind it."""
+    with running_nginx(nginx, tmp_path_factory.mktemp("nginx"), free_port()) as front:
+        yield front

@@ -21,6 +21,7 @@ from tests.waiting import eventually
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "nginx" / "pillarbox.conf"
 NAME = "posts.example.org"
+ERRORS = "pillarbox-error.log"
 INSIDE, OUTSIDE = "127.0.0.1", "127.0.0.2"
 
 MAIN = """
@@ -83,16 +84,40 @@ class Front:
         connection.sock = self.connect(source=source, tls=tls)
         try:
             connection.request(method, path, body, {"host": NAME, **headers})
-            response = connection.getresponse()
-            text = response.read().decode()
-            found = {name.lower(): value for name, value in response.getheaders()}
+            return read_answer(connection.sock)
         finally:
             connection.close()
-        is_json = found.get("content-type", "").endswith("json")
-        return Answer(response.status, found, json.loads(text) if is_json else text)
+
+    def exchange(self, request: bytes, *, source: str = OUTSIDE, tls: bool = True) -> Answer:
+        """What bytes are answered that need not be a request."""
+        with self.connect(source=source, tls=tls) as connection:
+            connection.sendall(request)
+            return read_answer(connection)
 
     def access_log(self) -> str:
         return (self.folder / "access.log").read_text()
+
+    def error_logs(self) -> str:
+        """What nginx has written to any other log."""
+        return "".join((self.folder / name).read_text() for name in ("error.log", ERRORS))
+
+
+def read_answer(connection: socket.socket) -> Answer:
+    with http.client.HTTPResponse(connection) as response:
+        response.begin()
+        text = response.read().decode()
+        found = {name.lower(): value for name, value in response.getheaders()}
+    is_json = found.get("content-type", "").endswith("json")
+    return Answer(response.status, found, json.loads(text) if is_json else text)
+
+
+def assert_problem(answer: Answer, status: int) -> None:
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.body["status"] == status
+    assert answer.body["title"] != "Error"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["server"] == "nginx"
 
 
 def configure(folder: Path, upstream: int, **changes: str) -> tuple[int, int]:
@@ -105,6 +130,7 @@ def configure(folder: Path, upstream: int, **changes: str) -> tuple[int, int]:
         "listen 80;": f"listen 127.0.0.1:{plain};",
         "listen 443 ssl": f"listen 127.0.0.1:{tls} ssl",
         "/var/log/nginx/pillarbox.log": f"{folder}/access.log",
+        "/var/log/nginx/pillarbox-error.log": f"{folder}/{ERRORS}",
         f"/etc/letsencrypt/live/{NAME}/fullchain.pem": f"{folder}/certificate.pem",
         f"/etc/letsencrypt/live/{NAME}/privkey.pem": f"{folder}/key.pem",
         **changes,

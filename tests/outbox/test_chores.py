@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 import outbox
-from outbox import chores, store
+from outbox import chores, partitions, pruning, store
 
 Act = Callable[[], int]
 Register = Callable[[str, Act], None]
@@ -67,6 +67,28 @@ def test_a_chore_that_fails_stops_no_other_and_fails_the_command(
     assert logged.exc_info, "with its traceback"
 
 
+@pytest.mark.usefixtures("committed")
+def test_a_lock_on_the_history_stops_no_chore(
+    connect: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it waited for, not even to look whether rows of a missing day are in the default."""
+    monkeypatch.setattr(pruning, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(partitions, "DAYS_AHEAD", 9)
+    outbox.chore("old carts")(lambda: 3)
+    holder = connect()
+    holder.autocommit = False
+    # Not held for ever, or it would be awaited for ever.
+    holder.cursor().execute("SET idle_in_transaction_session_timeout = '20s'")
+    holder.cursor().execute("LOCK TABLE outbox_history_default")
+    try:
+        postponed, *rest = maintain().splitlines()
+    finally:
+        holder.close()
+    assert postponed.startswith("postponed, a lock was not to be had: outbox_history_p")
+    assert postponed.endswith(", outbox_history_default")
+    assert rest == ["old carts: 3 removed."]
+
+
 @pytest.mark.usefixtures("database")
 def test_a_transaction_that_a_chore_leaves_open_is_not_the_next_ones() -> None:
     @outbox.chore("careless")
@@ -98,6 +120,7 @@ def test_a_name_belongs_to_one_function() -> None:
         outbox.chore("old carts")(lambda: 0)
 
 
+@pytest.mark.usefixtures("database")
 def test_what_ends_the_process_ends_the_chores() -> None:
     def interrupted() -> int:
         raise KeyboardInterrupt

@@ -113,9 +113,9 @@ def backlog(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
         cursor.execute("TRUNCATE outbox_message")
 
 
-def explain(statement: str, options: str = "") -> Plan:
+def explain(statement: str, options: str = "", parameters: dict[str, Any] = PARAMETERS) -> Plan:
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (FORMAT JSON {options}) {statement}", PARAMETERS)
+        cursor.execute(f"EXPLAIN (FORMAT JSON {options}) {statement}", parameters)
         return list(nodes(_loaded(cursor.fetchone()[0])["Plan"]))
 
 
@@ -192,13 +192,18 @@ def test_the_backlog_of_a_full_queue_is_not_read(name: str, rows: int, buffers: 
 
 @pytest.mark.usefixtures("backlog")
 @pytest.mark.django_db
+def test_a_heap_of_messages_of_another_version_is_not_read_through() -> None:
+    parameters = PARAMETERS | {"event_types": ["thing.of.this.version"]}
+    plan = explain(read_statements.WAITING, ", ANALYZE, BUFFERS", parameters)
+    assert _read(plan) <= 1_200
+    assert "Seq Scan" not in {node["Node Type"] for node in plan}
+
+
+@pytest.mark.usefixtures("backlog")
+@pytest.mark.django_db
 def test_a_full_queue_alone_costs_a_claim_nothing() -> None:
     with transaction.atomic():
         parameters = PARAMETERS | {"queues": [], "rooms": []}
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"EXPLAIN (FORMAT JSON, ANALYZE, BUFFERS) {statements.CLAIM_READY}", parameters
-            )
-            plan = list(nodes(_loaded(cursor.fetchone()[0])["Plan"]))
+        plan = explain(statements.CLAIM_READY, ", ANALYZE, BUFFERS", parameters)
         transaction.set_rollback(True)
     assert _read(plan) == 0

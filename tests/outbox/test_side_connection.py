@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 from django.db import connection
 
+from outbox import side_connection
 from outbox.side_connection import SideConnection
 from tests.relay.tcp_proxy import TcpProxy
 from tests.side_proxy import beside_django
@@ -110,3 +111,39 @@ def test_a_closed_one_opens_again(side: SideConnection) -> None:
     side.close()
     side.close()
     assert ask(side) == [(2,)]
+
+
+@pytest.fixture
+def two_hosts(proxy: TcpProxy) -> Iterator[TcpProxy]:
+    """A first host beside the proxy, which is the second one then."""
+    given = side_connection._parameters()
+    with TcpProxy(proxy.target) as first, pytest.MonkeyPatch.context() as patch:
+        both = {
+            **given,
+            "host": f"127.0.0.1,{given['host']}",
+            "port": f"{first.port},{given['port']}",
+        }
+        patch.setattr(side_connection, "_parameters", lambda: both)
+        yield first
+
+
+def test_a_first_host_that_is_frozen_costs_its_deadline_and_the_second_is_taken(
+    side: SideConnection, proxy: TcpProxy, two_hosts: TcpProxy
+) -> None:
+    ask(side)
+    assert (two_hosts.accepted, proxy.accepted) == (1, 0)
+    two_hosts.freeze()
+    with pytest.raises(psycopg2.OperationalError, match="no answer"):
+        ask(side, 0.2)
+    assert ask(side) == [(2,)]
+    assert (two_hosts.accepted, proxy.accepted) == (2, 1)
+
+
+def test_where_no_host_answers_the_error_tells_of_each(
+    side: SideConnection, proxy: TcpProxy, two_hosts: TcpProxy
+) -> None:
+    two_hosts.freeze()
+    proxy.refuse()
+    with pytest.raises(psycopg2.OperationalError, match=r"no answer .* within 1 s; .*refused"):
+        ask(side)
+    proxy.listen()

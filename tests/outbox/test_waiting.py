@@ -93,6 +93,19 @@ def test_what_waits_for_something_else_is_not_late(
     assert late(side) == 0.0
 
 
+def test_behind_a_thousand_of_another_version_nothing_is_late(side: SideConnection) -> None:
+    pending(due_in=-500.0)
+    older = (
+        "INSERT INTO outbox_message (id, event_type, task, queue, payload, state, due_at)"
+        " SELECT gen_random_uuid(), 'thing.of.another.version', 'x', 'celery', '{}', 'pending',"
+        " now() - make_interval(secs => 600) FROM generate_series(1, %s)"
+    )
+    query(older, 999)
+    assert late(side) >= 500
+    query(older, 1)
+    assert late(side) == 0.0
+
+
 def test_what_is_not_due_yet_is_not_late(side: SideConnection) -> None:
     pending(received_at=seconds_from_now(-500), due_in=500.0)
     assert late(side) == 0.0

@@ -79,6 +79,14 @@ class RoleDatabase:
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
+    def partitions(self) -> list[str]:
+        rows = self.run(
+            ROLES[0],
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'outbox_history'::regclass ORDER BY 1",
+        )
+        return [name for [name] in rows]
+
     def manage(
         self, role: str, *arguments: str, **environment: str
     ) -> subprocess.CompletedProcess[str]:

@@ -166,6 +166,18 @@ def unreachable(alias: str) -> dict[str, Any]:
         return {"during": outcome(alias)}
 
 
+def first_host_frozen(alias: str) -> dict[str, Any]:
+    # libpq alone would wait for the first, and never come to the second.
+    with gevent.socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        given = connections[alias].settings_dict
+        given["PORT"] = f"{silent.getsockname()[1]},{given['PORT']}"
+        given["HOST"] = f"127.0.0.1,{given['HOST']}"
+        given["OPTIONS"]["connect_timeout"] = 1
+        return {"during": outcome(alias)}
+
+
 SCENARIOS: list[Callable[[str], dict[str, Any]]] = [
     cold_start,
     exhausted,
@@ -179,6 +191,7 @@ SCENARIOS: list[Callable[[str], dict[str, Any]]] = [
     time_zone,
     left_open,
     unreachable,
+    first_host_frozen,
 ]
 
 

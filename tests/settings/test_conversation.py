@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
+import socket
 import time
 from contextlib import suppress
 
 import pytest
 
-from settings.caller import LINGER_BYTES
+from settings.caller import LINGER_BYTES, LINGER_SECONDS
 from tests.service import Service
+from tests.settings.flood import Flood, flooding
 from tests.settings.raw import (
     ALIVE,
     BODY_SECONDS,
@@ -31,6 +32,9 @@ NEXT = ALIVE + b"\r\n"
 LIMIT = 1_048_576
 EXPECT = b"Expect: 100-Continue\r\n"
 LENGTH = b"Content-Length: %d\r\n\r\n"
+EVENT = {"type": "post.deleted", "timestamp": "2026-03-01T12:00:00Z", "data": {"id": "1"}}
+OFF_SECONDS = 3.0
+"""How long an honest delivery may take beside a flood, on a busy machine too."""
 
 # One kind of database for all: two would be two parts of the run, and two web processes.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -56,15 +60,20 @@ def test_a_caller_who_still_sends_reads_the_answer_and_not_a_reset(
     assert reply.closes
 
 
+MOST_READ = LIMIT + 2 * LINGER_BYTES + 8_388_608
+"""The limit, what is discarded behind the answer, and what may wait in the server's socket."""
+
+
 @pytest.mark.parametrize("framed", [LENGTH % 10**12, CHUNKED + b"ffffffffff\r\n"])
 def test_a_body_beyond_the_limit_is_not_read_to_its_end(web: Service, framed: bytes) -> None:
     sent, piece = 0, b"x" * 65_536
     began = time.monotonic()
     with connect(web) as caller, suppress(ConnectionError):
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, len(piece))
         caller.sendall(POST + framed)
-        while sent < 64 * LINGER_BYTES:
+        while sent < 2 * MOST_READ:
             sent += caller.send(piece)
-    assert sent < 64 * LINGER_BYTES
+    assert sent < MOST_READ
     assert time.monotonic() - began < 8
 
 
@@ -142,25 +151,38 @@ def test_who_asks_nothing_is_left_without_an_answer(web: Service) -> None:
         assert only(replies(until_closed(kept_open))).status == 200
 
 
+def assert_served_beside(web: Service, flood: Flood, deliveries: int) -> None:
+    for _ in range(deliveries):
+        began = time.monotonic()
+        assert web.deliver(EVENT).status == 202
+        assert time.monotonic() - began < OFF_SECONDS
+    assert not flood.ended
+
+
 def test_a_caller_in_tiny_chunks_neither_holds_up_others_nor_outlasts_its_deadline(
     web: Service,
 ) -> None:
     began = time.monotonic()
-    with connect(web) as caller:
-        flood = POST + CHUNKED + b"1\r\nx\r\n" * (LINGER_BYTES // 8)
-        sender = threading.Thread(target=caller.sendall, args=[flood])
-        sender.start()
-        assert only(exchange(web, ALIVE + b"Connection: close\r\n\r\n")).status == 200
-        reply = only(replies(until_closed(caller)))
-        sender.join(8)
-    assert reply.problem()["status"] == 400
-    assert time.monotonic() - began >= BODY_SECONDS
+    with flooding(web, POST + CHUNKED, b"1\r\nx\r\n" * 10_000) as flood:
+        assert_served_beside(web, flood, deliveries=1)
+        flood.wait()
+        took = time.monotonic() - began
+    assert only(replies(flood.received)).problem()["status"] == 400
+    assert BODY_SECONDS <= took < BODY_SECONDS + LINGER_SECONDS + OFF_SECONDS
+
+
+def test_a_caller_who_sends_many_requests_at_once_holds_up_nobody(web: Service) -> None:
+    with flooding(web, b"", NEXT * 2_000) as flood:
+        assert_served_beside(web, flood, deliveries=5)
+    assert flood.received.startswith(b"HTTP/1.1 200")
 
 
 def test_a_refusal_names_no_software_and_costs_a_line_of_the_log(web: Service) -> None:
     before = log_of(web).splitlines()
     reply = only(exchange(web, b"\0\r\n\r\n"))
-    assert set(reply.headers) == {"date", "connection", "content-type", "content-length"}
+    headers = {"date", "connection", "cache-control", "content-type", "content-length"}
+    assert set(reply.headers) == headers
+    assert reply.headers["cache-control"] == "no-store"
     [line] = log_of(web).splitlines()[len(before) :]
     assert line.endswith("Refused with 400: InvalidRequestLine")
 

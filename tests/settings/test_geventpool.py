@@ -128,3 +128,8 @@ def test_a_server_that_never_answers_costs_only_the_connect_timeout(
 ) -> None:
     assert ours["unreachable"]["during"].startswith("OperationalError: No connection for the pool")
     assert stock["unreachable"]["during"] == "endless wait"
+
+
+def test_a_host_that_is_frozen_is_left_for_the_next_one(ours: Told, stock: Told) -> None:
+    assert ours["first_host_frozen"] == {"during": "ok"}
+    assert stock["first_host_frozen"] == {"during": "endless wait"}

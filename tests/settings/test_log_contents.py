@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
 URL = "/webhooks/posts/"
 TOKEN, GUESS = "a-token-of-these-tests", "a-token-that-was-guessed"
+ID = "6f1dc0de-0000-4000-8000-000000000000"  # who knows it may ask what has become of the message
 WORDS = {"title": "Marmalade", "body": "Gooseberry", "categories": ["Bilberry"], "tags": ["Sloe"]}
 
 
@@ -33,7 +34,7 @@ class Log:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._secrets = {service.secret, service.secret.removeprefix("whsec_"), TOKEN, GUESS}
+        self._secrets = {service.secret, service.secret.removeprefix("whsec_"), TOKEN, GUESS, ID}
         for url in (database_url("default"), os.environ["CELERY_BROKER_URL"]):
             password = unquote(urlsplit(url).password or "")
             if len(password) > 8:  # "guest" is in no confidence, and may be in a name
@@ -91,8 +92,11 @@ def test_the_web_process_logs_no_body_no_signature_and_no_secret(
         for query in ("?q=Marmalade", "?tag=Sloe&q=Gooseberry", "?after=Bilberry"):
             for token in (TOKEN, GUESS):
                 service.ask("GET", f"/posts/{query}", authorization=f"Bearer {token}")
+        assert service.ask("GET", f"/messages/{ID}/").status == 404
+        assert service.ask("GET", f"/messages/{ID}/", host=ID).status == 400
         holder.cursor().execute("LOCK TABLE outbox_message")
         assert log.send(content(), "msg_8") == 503
+        assert service.ask("GET", f"/messages/{ID}/").status == 503
         holder.rollback()
         eventually(lambda: "lock timeout" in log.text() or "LockNotAvailable" in log.text())
         log.assert_keeps_to_itself()

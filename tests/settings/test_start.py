@@ -61,6 +61,36 @@ def test_a_web_server_with_a_mistake_in_its_environment_says_so_and_no_more(
     assert "Traceback" not in result.stderr
 
 
+MANGLED = {"WEBHOOK_SECRETS": "whsec_hunter2"}
+WITHOUT_DATABASE = {"DJANGO_SETTINGS_MODULE": "settings.base"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [MANGLED, WITHOUT_DATABASE, MANGLED | WITHOUT_DATABASE, {**PRODUCTION, **MANGLED}],
+    ids=["mangled", "settings.base", "settings.base, mangled", "production, mangled"],
+)
+def test_a_new_secret_is_made_and_signs_whatever_the_secrets_of_the_environment(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    made = run("manage.py", "webhook", "new-secret", **environment)
+    assert made.returncode == 0, made.stderr
+    file = tmp_path / "secret"
+    file.write_text(made.stdout)
+    words = ("manage.py", "webhook", "sign", "manage.py")
+    signed = run(*words, "--secret-file", str(file), **environment)
+    assert signed.returncode == 0, signed.stderr
+    assert "webhook-signature: v1," in signed.stdout
+    assert run(*words, **environment).returncode == 2, "with what is not in the file"
+
+
+def test_the_use_of_the_keys_is_not_told_without_a_database() -> None:
+    result = run("manage.py", "webhook", "keys")
+    assert result.returncode == 1
+    assert "DATABASE_URL is not set" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 SHORT = "aHVudGVyMmh1bnRlcjI="
 
 

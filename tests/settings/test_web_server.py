@@ -46,38 +46,6 @@ def test_a_table_that_is_locked_costs_a_second_and_a_503(web: Service) -> None:
     assert took < 4
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"zz\r\n",
-        b"-1\r\nx\r\n",
-        b"\r\n\r\n",
-        b"2\r\nabcd\r\n0\r\n\r\n",
-        b"2 ;=\r\nab\r\n0\r\n\r\n",
-        b"0\r\nno colon\r\n\r\n",
-    ],
-)
-def test_a_body_in_bad_chunks_is_refused_without_a_traceback(web: Service, body: bytes) -> None:
-    assert only(exchange(web, POST, CHUNKED, body)).problem()["status"] == 400
-    assert "Traceback" not in log_of(web)
-
-
-@pytest.mark.parametrize(
-    "rest",
-    [
-        CHUNKED + b"a\r\nabc",
-        CHUNKED + b"3\r\nabc\r\n",
-        CHUNKED + b"0\r\n",
-        b"Content-Length: 10\r\n\r\nabc",
-    ],
-)
-def test_a_body_that_is_cut_off_is_refused_without_a_traceback(web: Service, rest: bytes) -> None:
-    reply = only(exchange(web, POST, rest, hang_up=True))
-    assert reply.problem()["status"] == 400
-    assert reply.closes
-    assert "Traceback" not in log_of(web)
-
-
 def test_a_body_that_does_not_end_is_given_up(web: Service) -> None:
     began = time.monotonic()
     reply = only(exchange(web, POST, b"Content-Length: 100\r\n\r\nx"))

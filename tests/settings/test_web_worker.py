@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import resource
@@ -16,7 +17,9 @@ from gunicorn.http.errors import InvalidChunkSize
 
 from settings.caller import Caller
 from settings.http_request import Parser
+from settings.web_worker import PromptWorker
 
+CHUNKED_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 LARGE = 1_500
 """A file number that select() cannot take: it knows 0 to 1,023."""
 
@@ -118,12 +121,33 @@ def test_who_always_has_something_to_read_lets_the_others_have_their_turn(
     assert turns == [1]
 
 
+def test_a_body_in_tiny_chunks_lets_the_others_have_their_turn(
+    pair: tuple[Caller, socket.socket],
+) -> None:
+    caller, theirs = pair
+    theirs.sendall(CHUNKED_HEAD + b"1\r\nx\r\n" * 8_000)  # all there, so that no read waits
+    parser = Parser(Config(), caller, ("127.0.0.1", 1))
+    assert parser.begins(5)
+    body = next(parser).body
+    turns = 0
+
+    def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            gevent.sleep(0)
+
+    waiting = gevent.spawn(other)
+    assert body.read(7_900) == b"x" * 7_900
+    waiting.kill()
+    assert turns > 30
+
+
 def test_a_body_that_failed_ends_the_connection_however_often_it_is_read(
     pair: tuple[Caller, socket.socket],
 ) -> None:
     caller, theirs = pair
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    theirs.sendall(head + b"zz\r\n")
+    theirs.sendall(CHUNKED_HEAD + b"zz\r\n")
     parser = Parser(Config(), caller, ("127.0.0.1", 1))
     assert parser.begins(5)
     request = next(parser)
@@ -131,3 +155,16 @@ def test_a_body_that_failed_ends_the_connection_however_often_it_is_read(
         request.body.read()
     assert request.body.read() == b""  # as if it had come to its end
     assert request.should_close()
+
+
+@pytest.mark.parametrize("number", [errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENOTCONN])
+def test_a_connection_that_fails_is_the_end_of_it_and_no_fault_of_ours(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(number, "the network")
+
+    worker = PromptWorker.__new__(PromptWorker)  # without a server; with no log to tell a fault to
+    monkeypatch.setattr(worker, "handle_request", fails, raising=False)
+    with pytest.raises(OSError, match="the network"):
+        worker._answer(None, None, None, None)

@@ -18,8 +18,8 @@ from django.db import DatabaseError
 
 from app.key_use import KeyUse, key_uses
 from app.management import signing
-from app.management.exchange import Address, Answer, post
-from app.signature import SECRET_PREFIX, MalformedSecret
+from app.management.exchange import LONGEST_ANSWER, Address, Answer, post
+from app.signature import SECRET_PREFIX
 from outbox.management.polling import positive
 
 if TYPE_CHECKING:
@@ -39,11 +39,15 @@ This is a new secret, shown once. To put it in the place of another:
   3. Watch `manage.py webhook keys` until the old one is no longer used. Then take it out, and
      restart the web processes.
 """
+NO_SECRETS = (
+    "No WEBHOOK_SECRETS are given to this process, so it cannot tell which keys are among them:"
+    " give it WEBHOOK_SECRETS or WEBHOOK_SECRETS_FILE, as the web processes have it."
+)
 
 
 class Command(BaseCommand):
     help = "Make, try and watch the secrets of the webhook."
-    # A secret that is wrong may be why it is called.
+    # A secret that is wrong may be why a new one is wanted.
     requires_system_checks = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -86,15 +90,16 @@ class Command(BaseCommand):
         """Print what the ledger knows of each secret, newest first, and of keys that are gone."""
         try:
             ours, others = key_uses(settings.WEBHOOK_SECRETS)
-        except MalformedSecret as error:
-            raise CommandError(f"A secret of WEBHOOK_SECRETS cannot be used: {error}.") from None
         except DatabaseError as error:
             raise CommandError(f"The ledger cannot be read: {str(error).strip()}") from error
+        if not ours:
+            self.stderr.write(NO_SECRETS, style_func=str)
         self.stdout.write(f"{'fingerprint':<16}{'accepted':>12}  {'last used':<20}  secret")
         for number, use in enumerate(ours, start=1):
             self._line(use, f"{number}{', the newest' if number == 1 else ''}")
+        unknown = "not in WEBHOOK_SECRETS" if ours else "?"
         for use in others:
-            self._line(use, "not in WEBHOOK_SECRETS" if use.fingerprint else "not noted")
+            self._line(use, unknown if use.fingerprint else "not noted")
 
     def _line(self, use: KeyUse, note: str) -> None:
         last = f"{use.last_used.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}" if use.last_used else "never"
@@ -118,7 +123,7 @@ class Command(BaseCommand):
         try:
             answer = post(address, headers, body, deadline=options["deadline"])
         except (OSError, HTTPException, ValueError) as error:
-            reason = str(error) or type(error).__name__
+            reason = _plain(str(error).strip()) or type(error).__name__
             raise CommandError(f"No answer from {options['url']}: {reason}.") from error
         self._show(answer)
         if not 200 <= answer.status < 300:
@@ -134,6 +139,8 @@ class Command(BaseCommand):
             text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
         if text:
             self.stdout.write(_plain(text))
+        if answer.more:
+            self.stdout.write(f"(there is more: {LONGEST_ANSWER} bytes of it are shown)")
 
 
 def _plain(text: str) -> str:

@@ -17,6 +17,8 @@ from outbox.testing import drain
 from rest_framework.test import APIClient
 from standardwebhooks import Webhook
 
+from blog.tasks import notify
+from blog.webhook import LONGEST_WAIT
 from tests.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +71,15 @@ def test_what_the_receiver_refuses_is_dead_at_once_with_the_answer(
     message = OutboxMessage.objects.get()
     assert message.state == "dead"
     assert f"answered {status}: no, thanks" in message.last_error
+
+
+def test_the_last_try_comes_while_the_receiver_expects_one() -> None:
+    """In 76 hours, the default of its WEBHOOK_RETRY_HOURS, however long it asks us to wait."""
+    assert isinstance(notify.backoff, outbox.Backoff)
+    wait = max(notify.backoff.cap, LONGEST_WAIT)
+    tries, each = notify.max_attempts or 0, notify.time_limit or 0
+    longest = (tries - 1) * wait + tries * each
+    assert 70 * 3600 < longest <= 76 * 3600
 
 
 def date_in(seconds: float) -> str:

@@ -106,7 +106,8 @@ class Command(BaseCommand):
         ):
             if names:
                 self.stdout.write(f"{word}: {', '.join(names)}")
-        self.stdout.write(f"{result.pruned} old rows deleted from the default partition.")
+        if partitions.DEFAULT not in result.postponed:
+            self.stdout.write(f"{result.pruned} old rows deleted from the default partition.")
         failed = []
         for done in chores.run():
             if done.error is None:

@@ -91,7 +91,7 @@ def test_what_kills_its_worker_ends_dead_and_buries_no_neighbour(
     # What lingers is still there when its neighbour kills the worker of both.
     sent = letters.post(*GOOD, "task lingers", "task kills", "task lingers", *GOOD)
     killer, early = sent[4], sent[:4] + sent[5:]
-    # In prefork a child dies alone, and the broker is told nothing: it is sent again after that time.
+    # In prefork a child dies alone and the broker is not told: it is sent again after that time.
     with supervised(tmp_path, pool, **(DEADLY if pool == "threads" else SHORT)) as group:
         group.start("postprocess", "relay", "worker")
         group.until(lambda: letters.row(killer).sends)
