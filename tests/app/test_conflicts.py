@@ -23,25 +23,27 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
-FIRST = signed_delivery(event(title="one"), webhook_id="msg_1")
-OTHER = signed_delivery(event(title="two"), webhook_id="msg_1")
-THIRD = signed_delivery(event(title="three"), webhook_id="msg_1")
+FIRST, OTHER, THIRD = ({"title": title} for title in ("one", "two", "three"))
 KEY = fingerprint(decode_secret(SECRET))
 
 
-def digest(delivery: Delivery) -> bytes:
-    return hashlib.sha256(delivery.body).digest()
+def signed(texts: dict[str, str]) -> Delivery:
+    return signed_delivery(event(**texts), webhook_id="msg_1")
+
+
+def digest(texts: dict[str, str]) -> bytes:
+    return hashlib.sha256(signed(texts).body).digest()
 
 
 def test_the_ledger_tells_which_key_signed_a_delivery(send: Send) -> None:
-    send(FIRST)
+    send(signed(FIRST))
     assert WebhookDelivery.objects.get().key == KEY
     assert KEY not in SECRET
 
 
 def test_a_conflict_is_recorded_with_both_digests(send: Send) -> None:
-    accepted = send(FIRST).json()
-    assert problem_of(send(OTHER), 409)["type"].endswith(":id-reused")
+    accepted = send(signed(FIRST)).json()
+    assert problem_of(send(signed(OTHER)), 409)["type"].endswith(":id-reused")
     conflict = DeliveryConflict.objects.get()
     assert conflict.webhook_id == "msg_1"
     assert bytes(conflict.accepted_digest) == digest(FIRST)
@@ -53,19 +55,19 @@ def test_a_conflict_is_recorded_with_both_digests(send: Send) -> None:
 
 
 def test_the_retries_of_a_conflict_are_one_row_that_counts_them(send: Send) -> None:
-    send(FIRST)
-    for delivery in (OTHER, OTHER, THIRD, OTHER):
-        problem_of(send(delivery), 409)
+    send(signed(FIRST))
+    for texts in (OTHER, OTHER, THIRD, OTHER):
+        problem_of(send(signed(texts)), 409)
     times = {bytes(c.digest): c.times for c in DeliveryConflict.objects.all()}
     assert times == {digest(OTHER): 3, digest(THIRD): 1}
 
 
 def test_a_conflict_names_what_its_id_was_last_accepted_as(send: Send) -> None:
-    send(FIRST)
-    problem_of(send(OTHER), 409)
+    send(signed(FIRST))
+    problem_of(send(signed(OTHER)), 409)
     WebhookDelivery.objects.all().delete()  # as the ledger forgets
-    accepted = send(THIRD).json()
-    problem_of(send(OTHER), 409)
+    accepted = send(signed(THIRD)).json()
+    problem_of(send(signed(OTHER)), 409)
     conflict = DeliveryConflict.objects.get()
     assert bytes(conflict.accepted_digest) == digest(THIRD)
     assert str(conflict.message_id) == accepted["message_id"]
@@ -73,15 +75,15 @@ def test_a_conflict_names_what_its_id_was_last_accepted_as(send: Send) -> None:
 
 
 def test_a_duplicate_is_no_conflict(send: Send) -> None:
-    assert send(FIRST).content == send(FIRST).content
+    assert send(signed(FIRST)).content == send(signed(FIRST)).content
     assert not DeliveryConflict.objects.exists()
 
 
 def test_an_operator_sees_conflicts_and_can_change_none(
     send: Send, admin_client: Client, admin_user: User
 ) -> None:
-    send(FIRST)
-    send(OTHER)
+    send(signed(FIRST))
+    send(signed(OTHER))
     page = f"/admin/app/deliveryconflict/{DeliveryConflict.objects.get().pk}/change/"
     assert "msg_1" in admin_client.get("/admin/app/deliveryconflict/").content.decode()
     shown = admin_client.get(page).content.decode()
