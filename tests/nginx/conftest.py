@@ -32,8 +32,8 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return Installation(program, root)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def alone(nginx: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """nginx with nothing behind it."""
+    """nginx with nothing behind it; not for the session, as other modules close the guard."""
     with running_nginx(nginx, tmp_path_factory.mktemp("nginx"), free_port()) as front:
         yield front
