@@ -9,12 +9,13 @@ reads the answer.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache, partial
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.conf import settings
 from django.db import transaction
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.encoding import escape_uri_path
 from django.views.decorators.csrf import csrf_exempt
 
@@ -44,7 +45,9 @@ def endpoint(view: View) -> View:
     The signature is the proof, and no browser sends one. `accept` commits by itself, before the
     answer is built.
     """
-    return transaction.non_atomic_requests(csrf_exempt(view))
+    taking: Any = transaction.non_atomic_requests(csrf_exempt(view))
+    taking.takes_deliveries = True  # for `app.handler`
+    return cast("View", taking)
 
 
 def accept(
@@ -63,8 +66,22 @@ def accept(
     are answered as above).
     `secrets` are those of the endpoint's senders, `whsec_...`; by default WEBHOOK_SECRETS.
     """
+    return take_in(request, record=partial(record, store=store), parse=parse, secrets=secrets)
+
+
+def take_in(
+    request: HttpRequest,
+    *,
+    record: Callable[[Delivery[T]], Acceptance],
+    parse: Callable[[bytes], T],
+    secrets: Sequence[str] | None = None,
+) -> HttpResponse:
+    """Answer a delivery as `accept` does, stored by `record` in a way of its own.
+
+    `record` returns when the delivery is committed, and raises as `app.ledger.record` does.
+    """
     try:
-        answer = cast("HttpResponse", outage_is_503(_answer)(request, store, parse, secrets))
+        answer = _answer(request, record, parse, secrets)
     except Exception:
         metrics.answered(metrics.outcome_of(ProblemType.SERVER_FAULT))
         raise
@@ -73,9 +90,10 @@ def accept(
     return answer
 
 
+@outage_is_503
 def _answer(
     request: HttpRequest,
-    store: Callable[[Delivery[T]], Message],
+    record: Callable[[Delivery[T]], Acceptance],
     parse: Callable[[bytes], T],
     secrets: Sequence[str] | None,
 ) -> HttpResponse:
@@ -85,7 +103,7 @@ def _answer(
     if not isinstance(signed, Signed):
         return signed
     try:
-        accepted = _record(_delivery(request, signed, parse), store)
+        accepted = _record(_delivery(request, signed, parse), record)
     except Malformed as error:
         return problem(ProblemType.MALFORMED_BODY, str(error), errors=error.errors)
     except Invalid as error:
@@ -119,20 +137,26 @@ def _delivery(request: HttpRequest, signed: Signed, parse: Callable[[bytes], T])
     )
 
 
-def _record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Acceptance:
+def _record(delivery: Delivery[T], record: Callable[[Delivery[T]], Acceptance]) -> Acceptance:
     """Store it, and have it counted by who watches over the backlog."""
     began = monotonic()
     with door.storing():
-        accepted = record(delivery, store)
+        accepted = record(delivery)
         if not accepted.duplicate:
             door.stored()
     metrics.accepted(delivery.key, monotonic() - began, duplicate=accepted.duplicate)
     return accepted
 
 
+@cache
+def _status_url(_urlconf: str, _prefix: str) -> str:
+    """The path of a message's status, with a place for its id: that takes as long as a parse."""
+    return reverse("message", args=["ID"]).replace("{", "{{").replace("}", "}}").replace("ID", "{}")
+
+
 def _accepted(accepted: Acceptance) -> HttpResponse:
     # A path, not an absolute address: the same whatever name and scheme the request came by, and
     # resolved by the caller against the address it has called.
-    status_url = reverse("message", args=[accepted.message_id])
+    status_url = _status_url(settings.ROOT_URLCONF, get_script_prefix()).format(accepted.message_id)
     told = Accepted(accepted.message_id, accepted.state, status_url)
     return as_json(told, status=202, headers={"Location": status_url})

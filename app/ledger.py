@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import OperationalError, transaction
@@ -35,8 +35,9 @@ ANSWER_DELIVERY = """
     WHERE webhook_id = %(webhook_id)s
 """
 
-FIND_DELIVERY = """
-    SELECT digest, endpoint, message_id, state FROM app_delivery WHERE webhook_id = %(webhook_id)s
+FIND_DELIVERIES = """
+    SELECT digest, endpoint, message_id, state, webhook_id
+    FROM app_delivery WHERE webhook_id = ANY(%(webhook_ids)s::text[])
 """
 
 # Of each body one row, however often its sender tries again. It tells the last time: an id that the
@@ -94,33 +95,69 @@ class Acceptance:
     """Whether it was stored before."""
 
 
+class Known(NamedTuple):
+    """What the ledger knows of a webhook-id."""
+
+    digest: bytes
+    endpoint: str
+    """Empty in a row of the version before, which did not write it."""
+    message_id: UUID
+    state: str
+    webhook_id: str
+
+
 def record(delivery: Delivery[T], store: Callable[[Delivery[T]], Message]) -> Acceptance:
     """Store the delivery, or find what it was stored as. It is committed when this returns.
 
     Raises `OtherEndpoint` and `OtherBody`, which are recorded for the operator, Django's
     `OperationalError` when the database cannot do it, and whatever `store` raises.
     """
-    digest = hashlib.sha256(delivery.body).digest()
-    for _ in range(TRIES):
+    digest = digest_of(delivery)
+
+    def attempt() -> Acceptance | Known | None:
         if accepted := _store(delivery, digest, store):
             return accepted
         # A statement of its own, since the insert's snapshot is older than the row it met.
-        if known := run(FIND_DELIVERY, webhook_id=delivery.id):
-            known_digest, endpoint, message_id, state = known[0]
-            # Empty in a row of the version before, which did not write it.
-            elsewhere = endpoint and delivery.endpoint and endpoint != delivery.endpoint
-            if not elsewhere and bytes(known_digest) == digest:
-                return Acceptance(message_id, State(state), duplicate=True)
-            run(
-                NOTE_CONFLICT,
-                **_known_by(delivery, digest),
-                accepted_endpoint=endpoint,
-                accepted_digest=known_digest,
-                message_id=message_id,
-            )
-            raise OtherEndpoint(delivery.id) if elsewhere else OtherBody(delivery.id)
-        # The row has left the ledger between the two statements: by now the delivery is new.
+        rows = run(FIND_DELIVERIES, webhook_ids=[delivery.id])
+        return Known(*rows[0]) if rows else None
+
+    return settle(delivery, digest, attempt)
+
+
+def digest_of(delivery: Delivery[Any]) -> bytes:
+    """By which the same body is known again."""
+    return hashlib.sha256(delivery.body).digest()
+
+
+def settle(
+    delivery: Delivery[Any], digest: bytes, attempt: Callable[[], Acceptance | Known | None]
+) -> Acceptance:
+    """Try to store a delivery, which is committed when this returns.
+
+    `attempt` stores it, or returns what the ledger knows of its id; None where the row that was in
+    the way has left the ledger meanwhile, so that by now the delivery is new. Raises as `record`.
+    """
+    for _ in range(TRIES):
+        found = attempt()
+        if isinstance(found, Acceptance):
+            return found
+        if found is not None:
+            return _recognise(delivery, digest, found)
     raise OperationalError(f"delivery {delivery.id} is in the ledger and not in it, {TRIES} times")
+
+
+def _recognise(delivery: Delivery[Any], digest: bytes, known: Known) -> Acceptance:
+    elsewhere = known.endpoint and delivery.endpoint and known.endpoint != delivery.endpoint
+    if not elsewhere and bytes(known.digest) == digest:
+        return Acceptance(known.message_id, State(known.state), duplicate=True)
+    run(
+        NOTE_CONFLICT,
+        **_known_by(delivery, digest),
+        accepted_endpoint=known.endpoint,
+        accepted_digest=known.digest,
+        message_id=known.message_id,
+    )
+    raise OtherEndpoint(delivery.id) if elsewhere else OtherBody(delivery.id)
 
 
 def _store(

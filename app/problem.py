@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import JsonResponse
@@ -15,11 +15,12 @@ from app.problem_types import ProblemType
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from django.http import HttpRequest, HttpResponseBase
+    from django.http import HttpRequest
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 CONTENT_TYPE: Final = "application/problem+json"
 DATABASE_RETRY_SECONDS: Final = 5
@@ -103,15 +104,15 @@ def database_away() -> Problem:
 
 
 def outage_is_503(
-    view: Callable[Concatenate[HttpRequest, P], HttpResponseBase],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    view: Callable[Concatenate[HttpRequest, P], R],
+) -> Callable[Concatenate[HttpRequest, P], R | Problem]:
     """Let a view answer 503 while the database is away, busy beyond its time-outs or read-only.
 
     A fault in a statement of ours is not among them: it stays an error, to be seen and mended.
     """
 
     @functools.wraps(view)
-    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> R | Problem:
         try:
             return view(request, *args, **kwargs)
         # InternalError: a server that became a standby refuses the write so.

@@ -60,14 +60,15 @@ def prove(request: HttpRequest, secrets: Sequence[str]) -> Signed | HttpResponse
         return problem(ProblemType.BROKEN_BODY, "The body did not arrive whole and in time.")
     if closed := door.closed():
         return _closed(closed)
-    webhook_id = request.headers.get("webhook-id", "")
-    timestamp = request.headers.get("webhook-timestamp", "")
+    # Not `request.headers`: that is made anew for each request, of all headers.
+    webhook_id = request.META.get("HTTP_WEBHOOK_ID", "")
+    timestamp = request.META.get("HTTP_WEBHOOK_TIMESTAMP", "")
     try:
         key = verify(
             _keys(tuple(secrets)),
             webhook_id=webhook_id,
             timestamp=timestamp,
-            signature=request.headers.get("webhook-signature", ""),
+            signature=request.META.get("HTTP_WEBHOOK_SIGNATURE", ""),
             body=body,
             now=time.time(),
             tolerance=settings.WEBHOOK_TOLERANCE_SECONDS,
@@ -87,7 +88,7 @@ def _unsupported(request: HttpRequest) -> HttpResponse | None:
             "Send the body as application/json.",
             headers={"Accept-Post": "application/json"},
         )
-    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         return problem(
             ProblemType.CONTENT_CODING,
             "Send the body as it is, not compressed.",

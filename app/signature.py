@@ -15,6 +15,7 @@ import hmac
 import re
 from base64 import b64decode, b64encode
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def faults(secrets: Iterable[str]) -> Iterator[tuple[int, str]]:
             yield place, f"it is the same as number {first}"
 
 
+@lru_cache(maxsize=64)
 def fingerprint(key: bytes) -> str:
     """Return 16 hexadecimal digits that tell keys apart and do not tell what they are."""
     return hashlib.sha256(b"pillarbox key:" + key).hexdigest()[:16]

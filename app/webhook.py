@@ -7,36 +7,34 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-import outbox
+from app import group_commit
+from app.arrival import Arrival
 from app.change import Change
-from app.database import run
-from app.intake import accept, endpoint
+from app.intake import endpoint, take_in
+from app.ledger import digest_of, settle
 from app.payload import Event, parse
+from outbox.entry import draft
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
-    from app.ledger import Delivery
-
-# Looked for first: ON CONFLICT alone would wait for whoever is writing a Post that is there, a
-# task or a post-processor, until they commit.
-INSERT_POST = """
-    INSERT INTO app_post (source_id) SELECT %(source_id)s
-    WHERE NOT EXISTS (SELECT FROM app_post WHERE source_id = %(source_id)s)
-    ON CONFLICT (source_id) DO NOTHING
-"""
+    from app.ledger import Acceptance, Delivery
 
 
 @endpoint
 def receive(request: HttpRequest) -> HttpResponse:
     """`POST /webhooks/posts/`: 202 means that the delivery is committed and will be worked."""
     refuse_unknown = settings.WEBHOOK_UNKNOWN_FIELDS == "refuse"
-    return accept(request, store=store, parse=partial(parse, refuse_unknown=refuse_unknown))
+    return take_in(request, record=record, parse=partial(parse, refuse_unknown=refuse_unknown))
 
 
-def store(delivery: Delivery[Event]) -> outbox.Message:
-    """Insert the Post if it is new; its change waits in the message for the post-processor."""
+def record(delivery: Delivery[Event]) -> Acceptance:
+    """Store the delivery, its Post if that is new, and its change, which waits in the message.
+
+    It is committed when this returns, together with others. Raises as `app.ledger.record` does.
+    """
     change = Change(delivery.content, delivery.id)
-    message = outbox.add(change.event.type, **change.to_payload())
-    run(INSERT_POST, source_id=change.event.source_id)
-    return message
+    digest = digest_of(delivery)
+    message = draft(change.event.type, change.to_payload())
+    arrival = Arrival(delivery, digest.hex(), change.event.source_id, message)
+    return settle(delivery, digest, partial(group_commit.store_arrival, arrival))

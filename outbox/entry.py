@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from django.db import connections, transaction
 from outbox import registry, store
 from outbox.conf import outbox_settings
 from outbox.exceptions import InvalidPayload, NotInTransaction
+from outbox.message import Draft
 from outbox.payload import to_json
 from outbox.refusals import hint_for_arguments
 
@@ -33,11 +36,20 @@ def add(event_type: str, /, **payload: Any) -> Message:
     Raises `UnknownEventType`, `NotInTransaction`, `InvalidPayload`.
     """
     declared = registry.get(event_type)
-    try:
-        declared.parameters.bind(**payload)
-    except TypeError as error:
-        raise InvalidPayload(f"{declared.name} does not take this payload: {error}.") from None
+    _check_names(declared, tuple(payload))
     return add_one(declared, event_type, payload)
+
+
+def draft(event_type: str, payload: dict[str, Any]) -> Draft:
+    """Check a message that `store.add_accepted` is to insert, which `add` would insert by itself.
+
+    Raises as `add` does, but for the transaction.
+    """
+    declared = registry.get(event_type)
+    _check_names(declared, tuple(payload))
+    text = to_json(declared.name, payload)
+    state = registry.first_state(event_type)
+    return Draft(uuid.uuid4(), event_type, declared.name, declared.queue, text, state)
 
 
 def add_one(declared: Task[Any], event_type: str, payload: dict[str, Any]) -> Message:
@@ -90,6 +102,15 @@ def keywords(
         if parameter.kind is parameter.VAR_KEYWORD:
             payload.update(payload.pop(name, {}))
     return payload
+
+
+@lru_cache(maxsize=1_000)
+def _check_names(declared: Task[Any], names: tuple[str, ...]) -> None:
+    """See that a task takes these arguments: the same names in most of its messages."""
+    try:
+        declared.parameters.bind(**dict.fromkeys(names))
+    except TypeError as error:
+        raise InvalidPayload(f"{declared.name} does not take this payload: {error}.") from None
 
 
 def _require_transaction() -> None:

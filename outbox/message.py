@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from outbox.refusals import NO_RESULT, RESULT_NAMES
+from outbox.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
-
-    from outbox.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,37 @@ class Message:
     lease_token: UUID | None = None
     suspect: bool = False
 
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Message:
+        """A message from `statements.COLUMNS`, its payload and whether it is a suspect."""
+        message_id, event_type, task, queue, attempts, sends, token, payload, suspect = row
+        arguments = {} if payload == "{}" else json.loads(payload)
+        return cls(message_id, event_type, task, queue, arguments, attempts, sends, token, suspect)
+
+    @property
+    def as_claimed(self) -> dict[str, Any]:
+        """The columns that tell whether the row still stands as it was read."""
+        return {name: getattr(self, name) for name in ("id", "lease_token", "attempts", "sends")}
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             if name in RESULT_NAMES:
                 raise AttributeError(f"Message has no {name!r}: {NO_RESULT}.")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+class Draft(NamedTuple):
+    """A message that is checked and not stored yet, by the names of its columns."""
+
+    id: UUID
+    event_type: str
+    task: str
+    queue: str
+    payload: str
+    """A JSON object that PostgreSQL can store."""
+    state: State
+    """The one that it begins in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +84,9 @@ class Taken:
     """A try was begun and counted, and has ended without a word: its process died, most likely."""
     at: datetime
     """The database's clock when the row was locked."""
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Taken:
+        """From what a worker's lock returns."""
+        *columns, state, stale, running, wordless, now = row
+        return cls(Message.from_row([*columns, False]), State(state), stale, running, wordless, now)

@@ -10,12 +10,13 @@ from outbox.exceptions import InvalidPayload
 
 # A NUL, as JSON escapes it; two backslashes before the u are a backslash of the text itself.
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
 def to_json(task: str, arguments: dict[str, Any]) -> str:
     """A task's arguments as JSON. Raises `InvalidPayload`, naming the task."""
     try:
-        text = json.dumps(arguments, allow_nan=False, ensure_ascii=False)
+        text = _ENCODER.encode(arguments)
         text.encode()  # half a character of UTF-16 is no text
     except (TypeError, ValueError) as error:
         raise InvalidPayload(

@@ -67,6 +67,26 @@ class SideConnection:
             raise
         return list(cursor.fetchall()) if cursor.description else []
 
+    def close_if_lost(self) -> None:
+        """Look, without a question to the server, whether it has ended the idle session."""
+        if self._raw is None:
+            return
+        try:
+            self._raw.poll()  # reads what the server has said, which is nothing but goodbye
+            self._raw.poll()  # finds that nothing follows
+        except psycopg2.Error:
+            self.close()
+
+    def cancel(self) -> None:
+        """Ask the server to give up what runs in the session, from any thread.
+
+        A server that hangs holds this up: libpq has no deadline for it.
+        """
+        raw = self._raw
+        if raw is not None:
+            with contextlib.suppress(psycopg2.Error):
+                raw.cancel()
+
     def close(self) -> None:
         """End the session, whatever state it is in. A later `run` opens another."""
         raw, self._raw = self._raw, None

@@ -138,7 +138,7 @@ def _check_names(task: Task[Any], payload: dict[str, Any]) -> None:
 
 
 def _live() -> list[tuple[Message, State]]:
-    return [(store.to_message(columns), State(state)) for *columns, state in store.run(_LIVE)]
+    return [(Message.from_row(columns), State(state)) for *columns, state in store.run(_LIVE)]
 
 
 def _owed() -> list[tuple[Message, State]]:

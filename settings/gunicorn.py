@@ -88,23 +88,25 @@ def pre_request(_worker: Any, request: Any) -> None:
 
 
 def post_worker_init(_worker: Any) -> None:
-    """Make psycopg2 cooperative, watch over the door, and serve the metrics."""
+    """Make psycopg2 cooperative, watch over the door, commit in groups, and serve the metrics."""
     # Not before the worker is patched, and the application loaded.
-    from app import door, metrics
+    from app import door, group_commit, metrics
     from settings.geventpool import wait
 
     wait.install()  # psycopg2 is C, which monkey-patching does not reach
     metrics.begin()
     door.start()
+    group_commit.start()
     if page:
         page.serve()
 
 
 def worker_exit(_server: Any, _worker: Any) -> None:
     """Leave the database without a session whose end it would have to notice by itself."""
-    door = sys.modules.get("app.door")  # not there in a worker that failed to start
-    if door:
-        door.stop()
+    for name in ("app.group_commit", "app.door"):
+        module = sys.modules.get(name)  # not there in a worker that failed to start
+        if module:
+            module.stop()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -41,7 +41,9 @@ _SERVERS = (
     count(
         "DATABASE_POOL_SIZE",
         10,
-        "Connections to each database that one web process opens at most.",
+        "Connections to each database that one worker of the web process opens at most for"
+        " requests. To the primary it opens up to three more: for commits, wake-ups and the"
+        " backlog's sample.",
         maximum=1_000,
     ),
     seconds(

@@ -10,7 +10,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from app import health, ledger
+from app import group_commit, health
 from tests.factories import SECRET, PostFactory, signed_delivery
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +111,7 @@ def test_an_outage_is_an_answer_like_any_other(
     def away(*_: Any) -> None:
         raise OperationalError('connection to server at "10.0.0.1", port 5432 failed')
 
-    monkeypatch.setattr(ledger, "_store", away)
+    monkeypatch.setattr(group_commit, "store_arrival", away)
     response = answer(deliver())
     assert response.status_code == 503
     assert response["Cache-Control"] == "no-store"

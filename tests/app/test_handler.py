@@ -4,14 +4,15 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from django.contrib.sessions.middleware import SessionMiddleware
 
 from app.handler import Handler
 
 pytestmark = pytest.mark.usefixtures("open_connections")
 
 
-def status_of(content_type: str, **environ: Any) -> str:
-    statuses = []
+def answer_to(content_type: str, **environ: Any) -> tuple[str, list[tuple[str, str]]]:
+    answers = []
     environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/webhooks/posts/",
@@ -24,9 +25,13 @@ def status_of(content_type: str, **environ: Any) -> str:
         "wsgi.input": BytesIO(b"{}"),
         "wsgi.errors": BytesIO(),
     } | environ
-    response = Handler()(environ, lambda status, *_: statuses.append(status))
+    response = Handler()(environ, lambda *told: answers.append(told))
     response.close()
-    return statuses[0]
+    return answers[0]
+
+
+def status_of(content_type: str, **environ: Any) -> str:
+    return answer_to(content_type, **environ)[0]
 
 
 @pytest.mark.parametrize(
@@ -62,3 +67,19 @@ def test_no_content_length_makes_the_handler_fail(length: str) -> None:
 )
 def test_other_strange_headers_are_no_error_either(environ: dict[str, str]) -> None:
     assert status_of("application/json", **environ).startswith("401 ")
+
+
+def test_a_delivery_passes_by_what_serves_people_and_its_answer_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short = answer_to("application/json")
+    with monkeypatch.context() as patch:
+        patch.setattr("app.handler.FOR_PEOPLE", frozenset())
+        assert answer_to("application/json") == short
+
+    def broken(*_: Any) -> None:
+        raise LookupError("a delivery has no session")
+
+    monkeypatch.setattr(SessionMiddleware, "process_request", broken)
+    assert answer_to("application/json") == short
+    assert status_of("", PATH_INFO="/livez").startswith("500 ")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from app.ledger import Acceptance, Delivery, OtherBody, record
+from app.ledger import Acceptance, Delivery, OtherBody
 from app.models import Post, WebhookDelivery
 from app.payload import parse
-from app.webhook import store
+from app.webhook import record
 from outbox.models import OutboxMessage
 from tests.factories import event, signed_delivery
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def accept(body: bytes) -> Acceptance:
     """Take in a delivery of the id msg_1."""
-    return record(Delivery("msg_1", datetime.now(UTC), body, parse(body)), store)
+    return record(Delivery("msg_1", datetime.now(UTC), body, parse(body)))
 
 
 def test_fifty_equal_deliveries_at_once_are_one_message_and_fifty_equal_answers(
@@ -202,7 +202,7 @@ def terminate(pid: int) -> None:
 def test_the_error_of_a_ledger_that_never_settles_is_the_databases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.ledger._store", lambda *_: None)
+    monkeypatch.setattr("app.group_commit.store_arrival", lambda *_: None)
     body = signed_delivery().body
     with pytest.raises(OperationalError):
         accept(body)

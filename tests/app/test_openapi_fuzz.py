@@ -126,9 +126,9 @@ def test_a_view_that_raises_for_some_event_is_found(monkeypatch: pytest.MonkeyPa
     def raising(delivery: Any) -> Any:
         if delivery.content.type == "post.created":
             raise LookupError("a fault of ours")
-        return store(delivery)
+        return record(delivery)
 
-    store = webhook.store
-    monkeypatch.setattr(webhook, "store", raising)
+    record = webhook.record
+    monkeypatch.setattr(webhook, "record", raising)
     with pytest.raises(FailureGroup, match=r"\[500\] Internal Server Error"):
         test_deliveries_are_answered_as_described()

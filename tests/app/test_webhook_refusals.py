@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 
-from app import ledger, proof, webhook
+from app import group_commit, proof, webhook
 from outbox.models import OutboxMessage
 from tests.app.problems import problem_of
 from tests.factories import SECRET, Delivery, event, signed_delivery
@@ -102,7 +102,7 @@ def test_while_the_database_is_away_the_sender_is_asked_to_come_back(
     def away(*_: Any) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(ledger, "_store", away)
+    monkeypatch.setattr(group_commit, "store_arrival", away)
     response = send(signed_delivery())
     document = problem_of(response, 503)
     assert int(response["Retry-After"]) > 0

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from django.db import connections
 
-from app.ledger import Delivery, record
+from app.ledger import Delivery
 from app.models import Post
 from app.payload import parse
 from app.tasks import index_post
-from app.webhook import store as store_post
+from app.webhook import record
 from outbox import store
 from outbox.consumer import consume
 from outbox.models import OutboxMessage
@@ -36,7 +36,7 @@ def take_in(event: dict[str, Any], webhook_id: str | None = None) -> UUID:
     body = signed_delivery(event).body
     webhook_id = webhook_id or f"msg_{uuid.uuid4().hex}"
     delivery = Delivery(webhook_id, datetime.now(UTC), body, parse(body))
-    return record(delivery, store_post).message_id
+    return record(delivery).message_id
 
 
 def index(message_id: UUID) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from urllib.parse import quote
 import psycopg2
 import pytest
 
-from tests.factories import event
 from tests.service import Answer, Service, database_url
 from tests.signals.one_process import one_process, wait_until_idle
 from tests.sql import count
@@ -40,31 +40,35 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[Service]:
 
 
 @contextmanager
-def ledger_locked() -> Iterator[None]:
+def messages_locked() -> Iterator[None]:
     holder = psycopg2.connect(database_url("default"))
     try:
-        holder.cursor().execute("LOCK TABLE app_delivery")
+        holder.cursor().execute("LOCK TABLE outbox_message")
         yield
     finally:
         holder.close()
 
 
 def held_up() -> int:
-    """How many deliveries have a connection, and wait for the table."""
-    return count("pg_locks WHERE relation = 'app_delivery'::regclass AND NOT granted")
+    """How many requests have a connection, and wait for the table."""
+    return count(
+        "pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = 'outbox_message'::regclass"
+        " AND NOT granted AND position('AS waiting' IN query) = 0"
+    )
 
 
-def deliver(web: Service) -> tuple[Answer, float]:
+def look(web: Service) -> tuple[Answer, float]:
+    """Ask for a message, with a connection of the pool."""
     began = time.monotonic()
-    return web.deliver(event()), time.monotonic() - began
+    return web.ask("GET", f"/messages/{uuid.uuid4()}/"), time.monotonic() - began
 
 
 def test_who_finds_no_connection_is_told_so_in_time_and_the_next_gets_in(web: Service) -> None:
     with ThreadPoolExecutor(CONNECTIONS + CALLERS) as pool:
-        with ledger_locked():
-            holders = [pool.submit(deliver, web) for _ in range(CONNECTIONS)]
+        with messages_locked():
+            holders = [pool.submit(look, web) for _ in range(CONNECTIONS)]
             eventually(lambda: held_up() == CONNECTIONS, 20)
-            callers = [pool.submit(deliver, web) for _ in range(CALLERS)]
+            callers = [pool.submit(look, web) for _ in range(CALLERS)]
             answers = [caller.result(timeout=30) for caller in callers]
             assert held_up() == CONNECTIONS  # still: and no further one was opened
             assert web.ask("GET", "/livez").status == 200
@@ -73,7 +77,6 @@ def test_who_finds_no_connection_is_told_so_in_time_and_the_next_gets_in(web: Se
             assert answer.headers["content-type"] == "application/problem+json"
             assert int(answer.headers["retry-after"]) >= 1
             assert took < TIMEOUT_SECONDS + 3
-        served = [*holders, *(pool.submit(deliver, web) for _ in range(CALLERS))]
-        assert {each.result(timeout=30)[0].status for each in served} == {202}
+        served = [*holders, *(pool.submit(look, web) for _ in range(CALLERS))]
+        assert {each.result(timeout=30)[0].status for each in served} == {404}
     assert "All 2 connections of the pool 'default' were in use" in web.processes["web"].output()
-    assert count("app_delivery") == len(served)

@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 from django.test import Client
 
-from app import ledger
+from app import group_commit
 from tests.factories import SECRET, event, signed_delivery
 from tests.service import Service, database_url, running
 from tests.sql import query
@@ -118,7 +118,7 @@ def test_a_fault_of_ours_is_logged_with_its_trace_and_without_the_body(
     def broken(*_: Any) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(ledger, "_store", broken)
+    monkeypatch.setattr(group_commit, "store_arrival", broken)
     settings.WEBHOOK_SECRETS = [SECRET]
     delivery = signed_delivery(content())
     with caplog.at_level(logging.DEBUG):
