@@ -11,13 +11,25 @@ from typing import TYPE_CHECKING
 
 from app import relations
 from app.change import Change, Version, version
-from app.database import alias, run
-from app.models import Post
+from app.database import run
+from outbox.arrays import of_flags, of_numbers, of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from outbox import Message
+
+# Whether a Post has relations is looked up for those alone that were never filled: others may have.
+# Somebody at the admin may have given it some. EXISTS could be answered by reading all relations.
+HOLD = """
+    SELECT source_id, id, source_timestamp, deleted_at, source_event,
+           source_timestamp IS NOT NULL
+           OR (SELECT true FROM app_post_categories WHERE post_id = post.id LIMIT 1) IS NOT NULL
+           OR (SELECT true FROM app_post_tags WHERE post_id = post.id LIMIT 1) IS NOT NULL
+    FROM app_post AS post
+    WHERE source_id = ANY(%(source_ids)s::text[])
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+"""
 
 # An intake inserts the Post, so one is missing only where somebody has deleted its row since.
 # One that somebody else holds is not missing: ON CONFLICT alone would wait for what they write.
@@ -30,6 +42,7 @@ INSERT_MISSING = """
     RETURNING source_id, id
 """
 
+# The array says twice which Posts: of the first PostgreSQL would only know how many there are.
 APPLY = """
     UPDATE app_post AS post
     SET title = change.title, body = change.body, source_timestamp = change.at,
@@ -39,7 +52,7 @@ APPLY = """
         %(ids)s::bigint[], %(titles)s::text[], %(bodies)s::text[], %(times)s::timestamptz[],
         %(webhook_ids)s::text[], %(deleted)s::boolean[]
     ) AS change (id, title, body, at, webhook_id, deleted)
-    WHERE post.id = change.id
+    WHERE post.id = change.id AND post.id = ANY(%(ids)s::bigint[])
 """
 
 
@@ -49,6 +62,8 @@ class _Held:
 
     id: int
     applied: Version | None
+    linked: bool
+    """Whether it may have relations."""
 
 
 def fill_posts(messages: Sequence[Message]) -> list[Message]:
@@ -63,12 +78,14 @@ def fill_posts(messages: Sequence[Message]) -> list[Message]:
     newest: dict[str, Change] = {}
     for change in sorted(changes.values(), key=lambda change: change.version):
         newest[change.event.source_id] = change
+    newer = {
+        source_id: post
+        for source_id, post in held.items()
+        if post.applied is None or newest[source_id].version > post.applied
+    }
     _apply(
-        {
-            post.id: newest[source_id]
-            for source_id, post in held.items()
-            if post.applied is None or newest[source_id].version > post.applied
-        }
+        {post.id: newest[source_id] for source_id, post in newer.items()},
+        linked=[post.id for post in newer.values() if post.linked],
     )
     return [m for m in messages if changes[m.id].event.source_id not in held]
 
@@ -76,39 +93,36 @@ def fill_posts(messages: Sequence[Message]) -> list[Message]:
 def _hold(source_ids: Iterable[str]) -> dict[str, _Held]:
     """Lock the Posts that nobody else holds, and insert those that are not there."""
     wanted = sorted(source_ids)
-    rows = (
-        Post.everything.using(alias())
-        .filter(source_id__in=wanted)
-        .order_by("pk")
-        .select_for_update(skip_locked=True, no_key=True)
-        .values_list("source_id", "pk", "source_timestamp", "deleted_at", "source_event")
-    )
     held = {
         source_id: _Held(
             pk,
             None if at is None else version(at, deleted=deleted_at is not None, webhook_id=event),
+            linked,
         )
-        for source_id, pk, at, deleted_at, event in rows
+        for source_id, pk, at, deleted_at, event, linked in run(HOLD, source_ids=of_texts(wanted))
     }
     if missing := [source_id for source_id in wanted if source_id not in held]:
-        inserted = run(INSERT_MISSING, source_ids=missing)
-        held |= {source_id: _Held(pk, None) for source_id, pk in inserted}
+        inserted = run(INSERT_MISSING, source_ids=of_texts(missing))
+        held |= {source_id: _Held(pk, None, linked=False) for source_id, pk in inserted}
     return held
 
 
-def _apply(changes: dict[int, Change]) -> None:
+def _apply(changes: dict[int, Change], linked: list[int]) -> None:
     """Write the changes, by the Post's primary key: relations and row, one version each."""
     if not changes:
         return
     events = {post: change.event for post, change in changes.items()}
-    relations.replace(relations.CATEGORIES, {p: e.categories for p, e in events.items()})
-    relations.replace(relations.TAGS, {p: e.tags for p, e in events.items()})
+    for relation, wanted in (
+        (relations.CATEGORIES, {post: event.categories for post, event in events.items()}),
+        (relations.TAGS, {post: event.tags for post, event in events.items()}),
+    ):
+        relations.replace(relation, wanted, linked)
     run(
         APPLY,
-        ids=list(changes),
-        titles=[event.title for event in events.values()],
-        bodies=[event.body for event in events.values()],
-        times=[event.timestamp for event in events.values()],
-        webhook_ids=[change.webhook_id for change in changes.values()],
-        deleted=[change.deleted for change in changes.values()],
+        ids=of_numbers(changes),
+        titles=of_texts([event.title for event in events.values()]),
+        bodies=of_texts([event.body for event in events.values()]),
+        times=of_texts([event.timestamp.isoformat() for event in events.values()]),
+        webhook_ids=of_texts([change.webhook_id for change in changes.values()]),
+        deleted=of_flags([change.deleted for change in changes.values()]),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.database import run
+from outbox.arrays import of_numbers, of_texts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -33,7 +34,8 @@ def _relation(names: str, links: str, column: str) -> Relation:
     # delete or rename a category between this statement and the relation that needs it.
     return Relation(
         find=f"""
-            SELECT name, id FROM {names} WHERE name = ANY(%(names)s) ORDER BY name FOR KEY SHARE
+            SELECT name, id FROM {names} WHERE name = ANY(%(names)s::text[])
+            ORDER BY name FOR KEY SHARE
         """,
         insert=f"""
             INSERT INTO {names} (name) SELECT unnest(%(names)s::text[])
@@ -41,7 +43,7 @@ def _relation(names: str, links: str, column: str) -> Relation:
         """,
         unlink=f"""
             DELETE FROM {links} AS link
-            WHERE link.post_id = ANY(%(all_posts)s) AND NOT EXISTS (
+            WHERE link.post_id = ANY(%(linked)s::bigint[]) AND NOT EXISTS (
                 SELECT FROM unnest(%(posts)s::bigint[], %(names)s::bigint[]) AS wanted (post, name)
                 WHERE (post, name) = (link.post_id, link.{column})
             )
@@ -58,23 +60,30 @@ CATEGORIES = _relation("app_category", "app_post_categories", "category_id")
 TAGS = _relation("app_tag", "app_post_tags", "tag_id")
 
 
-def replace(relation: Relation, wanted: Mapping[int, Collection[str]]) -> None:
-    """Give each Post, by its primary key, exactly the names wanted; make those that are missing."""
+def replace(
+    relation: Relation, wanted: Mapping[int, Collection[str]], linked: Collection[int]
+) -> None:
+    """Give each Post, by its primary key, exactly the names wanted; make those that are missing.
+
+    `linked` are the Posts that have relations already: of others none can be unwanted.
+    """
     ids = _ids(relation, sorted({name for names in wanted.values() for name in names}))
     pairs = [(post, ids[name]) for post, names in wanted.items() for name in names]
-    arrays = {"posts": [post for post, _ in pairs], "names": [name for _, name in pairs]}
-    run(relation.unlink, all_posts=list(wanted), **arrays)
+    posts = of_numbers([post for post, _ in pairs])
+    names = of_numbers([name for _, name in pairs])
+    if linked:
+        run(relation.unlink, linked=of_numbers(linked), posts=posts, names=names)
     if pairs:
-        run(relation.link, **arrays)
+        run(relation.link, posts=posts, names=names)
 
 
 def _ids(relation: Relation, names: Sequence[str]) -> dict[str, int]:
     if not names:
         return {}
-    ids = dict(run(relation.find, names=names))
+    ids = dict(run(relation.find, names=of_texts(names)))
     if missing := [name for name in names if name not in ids]:
-        ids |= dict(run(relation.insert, names=missing))
+        ids |= dict(run(relation.insert, names=of_texts(missing)))
     # What another transaction has inserted meanwhile: a new statement sees it.
     if missing := [name for name in names if name not in ids]:
-        ids |= dict(run(relation.find, names=missing))
+        ids |= dict(run(relation.find, names=of_texts(missing)))
     return ids

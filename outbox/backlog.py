@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import psycopg2
-
-from outbox import read_statements, registry
+from outbox import read_statements
 from outbox.store import run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from uuid import UUID
-
-    from outbox.side_connection import SideConnection
 
 SMALL_PAGES = 1000
 ROWS_PER_PAGE = 50
-ANSWER_SECONDS = 2.0
-
-# For this transaction alone: behind a pooler the session is others' too.
-_BRIEFLY = "SET LOCAL statement_timeout TO '1s'; SET LOCAL lock_timeout TO '500ms';"
-
-
-class ReadOnlyServer(psycopg2.OperationalError):  # type: ignore[misc]  # untyped
-    """The server has become one that messages can only be read from."""
 
 
 def any_due_pending() -> tuple[bool, bool]:
@@ -34,37 +23,46 @@ def any_due_pending() -> tuple[bool, bool]:
 
 def any_due_to_send() -> tuple[bool, bool, bool]:
     """Whether messages for the broker are due: ready ones, overdue ones, suspect ones."""
-    ready, overdue, suspect = run(read_statements.ANY_DUE_TO_SEND)[0]
+    ready, overdue, suspect, _ = due_to_send(float("-inf"))
     return ready, overdue, suspect
+
+
+def due_to_send(since: float, *, ready: bool = False) -> tuple[bool, bool, bool, float]:
+    """The same, and when it was so.
+
+    Ready ones are not looked for where they are known to be. The others need not be looked for
+    before `since`, the time of a look that found none: seconds since 1970, by the database's clock.
+    """
+    [(*found, at)] = run(read_statements.ANY_DUE_TO_SEND, since=since, ready=ready)
+    return (*found, at)
 
 
 def in_flight() -> dict[str, int]:
     """Dispatched messages by queue."""
-    return {row[0]: row[1] for row in run(read_statements.IN_FLIGHT)}
+    return in_flight_with_times()[0]
 
 
-def ready_queues() -> set[str]:
-    """The queues that ready messages are for."""
-    return {row[0] for row in run(read_statements.READY_QUEUES)}
+def in_flight_with_times() -> tuple[dict[str, int], dict[str, float], float]:
+    """The same, when the first of each queue is due again, and when that was so.
 
-
-def waiting(connection: SideConnection, limit: int) -> tuple[int, float]:
-    """How many messages wait to be prepared or sent, up to `limit`, and the lateness in seconds.
-
-    It is that of the oldest due message that waits for its first preparation; 0.0 if none does,
-    or only behind a thousand of types that are not prepared here.
-    Raises psycopg2's errors, the server's after a second and within two in any case, and
-    `ReadOnlyServer`.
+    Times are in seconds since 1970, by the database's clock.
     """
-    [(number, late, read_only)] = connection.run(
-        _BRIEFLY + read_statements.WAITING,
-        {"limit": limit, "event_types": registry.prepared_event_types()},
-        seconds=ANSWER_SECONDS,
-    )
-    if read_only:
-        connection.close()  # by a new one, the server that takes writes may be found
-        raise ReadOnlyServer("the server takes no writes")
-    return number, late or 0.0
+    *found, (_, _, at) = run(read_statements.IN_FLIGHT)
+    return {row[0]: row[1] for row in found}, {row[0]: row[2] for row in found}, at
+
+
+def in_flight_since(marks: Mapping[str, float]) -> dict[str, int]:
+    """Dispatched messages that are due at or after the mark of their queue."""
+    scope = {"queues": list(marks), "marks": list(marks.values())}
+    return dict(run(read_statements.IN_FLIGHT_SINCE, **scope))
+
+
+def ready_queues(since: float = float("-inf")) -> dict[str, float]:
+    """The queues that ready messages are for, and when that was so.
+
+    Not those of messages that were all due before `since`, the time of a look that found them.
+    """
+    return dict(run(read_statements.READY_QUEUES, since=since))
 
 
 def unfinished_pending() -> int:

@@ -48,9 +48,10 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
     # A worker reads the primary anyway; a web request that runs a task, in a test say, might not.
     with primary(), soft_limit.deferred():
         # To begin without a database would have the broker forget the message for nothing.
-        held.begin()
+        held.begin(trusting=True)
         try:
-            outcome = _consume(task, message_id, held, again=again)
+            outcome = _begun(task, message_id, held, again=again)
+            held.end()
         except Exception as error:
             if held.is_lost() and held.message is not None:
                 held.give_back(
@@ -61,6 +62,18 @@ def consume(task: Task[Any], message_id: UUID, *, again: bool) -> str:
             raise
     logger.info("outbox.task %s %s %s", outcome, task.name, message_id)
     return outcome
+
+
+def _begun(task: Task[Any], message_id: UUID, held: outage.Held, *, again: bool) -> str:
+    """Consume it; once more if the session was lost since it was used last, which costs nothing."""
+    try:
+        return _consume(task, message_id, held, again=again)
+    except outage.LOST as error:
+        if held.message is not None or not outage.is_outage(error):
+            raise
+    outage.drop_lost_connections()
+    held.begin(trusting=False)
+    return _consume(task, message_id, held, again=again)
 
 
 def _consume(task: Task[Any], message_id: UUID, held: outage.Held, *, again: bool) -> str:

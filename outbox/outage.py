@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,8 @@ PAUSE_SECONDS = 0.5
 """How often a worker looks whether its database is back."""
 PATIENCE_SECONDS = 90.0
 """How long it waits with a message in hand: longer than a session lives whose client is gone."""
+TRUSTED_SECONDS = 1.0
+"""A session that has answered so short a time ago is used without a look at it."""
 
 LOST = (InterfaceError, OperationalError)
 _SERVER_LEAVES = (errorcodes.CLASS_CONNECTION_EXCEPTION, errorcodes.ADMIN_SHUTDOWN[:3])
@@ -48,10 +51,21 @@ class Held:
     """Whether it is written, and committed, what became of the message."""
     _session: object = None
 
-    def begin(self) -> None:
-        """Connect, and remember to what. Waits while the database is away, or raises its error."""
-        insist(_use)
-        self._session = _connection().connection
+    def begin(self, *, trusting: bool) -> None:
+        """Connect, and remember to what. Waits while the database is away, or raises its error.
+
+        If it may be `trusting`, a session that was used just now is not asked whether it is there.
+        """
+        connection: Any = _connection()
+        if trusting and _used.session is connection.connection and monotonic() < _used.until:
+            connection.health_check_done = True  # or Django would ask
+        else:
+            insist(_use)
+        self._session = connection.connection
+
+    def end(self) -> None:
+        """The session has answered to the last."""
+        _used.session, _used.until = self._session, monotonic() + TRUSTED_SECONDS
 
     def is_lost(self) -> bool:
         """Whether the connection is gone or another one, and with it what was not committed."""
@@ -84,14 +98,30 @@ class Held:
                 sleep(PAUSE_SECONDS)
 
 
+class _Used(threading.local):
+    """The session of this thread that was used last, and until when it is trusted."""
+
+    session: object = None
+    until = 0.0
+
+
+_used = _Used()
+
+
 def _connection() -> BaseDatabaseWrapper:
     return connections[outbox_settings().database]
 
 
 def _use() -> None:
-    # A connection that died while it was idle looks like any other until it is used.
-    with _connection().cursor() as cursor:
-        cursor.execute("SELECT 1")
+    # A connection that died while it was idle looks like any other until it is used. Where Django
+    # is told to look at connections, it does so itself: twice would be a round trip for nothing.
+    connection = _connection()
+    if connection.settings_dict["CONN_HEALTH_CHECKS"]:
+        connection.close_if_health_check_failed()
+        connection.ensure_connection()
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
 
 
 def is_outage(error: BaseException | None) -> bool:

@@ -22,7 +22,7 @@ from outbox.stop import StopSignal
 
 FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 5.0
-LONGEST_REST_SECONDS = 0.05
+LONGEST_REST_SECONDS = 0.002
 READ_ONLY_SQL_TRANSACTION = "25006"
 """What a server in recovery answers to LISTEN and to every write."""
 
@@ -117,8 +117,8 @@ class Poller:
         took = time.monotonic() - began
         self._succeeded()
         if not more:
-            # As long a rest as the step took: under load the next one then finds a batch, not a
-            # single message, and costs little more. After a wait it delays nothing that matters.
+            # What comes during a step makes the next one a batch. The shortest ones take a rest, so
+            # that a stream of single messages, too, is worked in batches that cost little more.
             self._stop.sleep(min(took, LONGEST_REST_SECONDS))
             self._wait(self._interval)
             self._feed_watchdog()

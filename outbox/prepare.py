@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import traceback
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from psycopg2 import errorcodes
 
 from outbox import backlog, registry, store
+from outbox.allowance import Allowance
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost, Permanent
 from outbox.last_error import NO_WORD
+from outbox.pending_claims import PendingClaims
 from outbox.refunds import Refunds
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 LOCK_TIMEOUT = "2s"
 WAIT_SECONDS = 1.0
 """How long a message waits that another transaction is in the way of."""
+SWEEP_SECONDS = 0.5
+"""After which a batch is looked for from the start again, also where there is always another."""
 
 
 _NOBODYS_FAULT = (
@@ -69,28 +74,58 @@ class Preparer:
     Once it is `stopping`, no further transaction is begun: what is left is given back.
     """
 
-    def __init__(self, *, batch_size: int, stopping: Callable[[], bool] = lambda: False) -> None:
-        self._batch_size = batch_size
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        stopping: Callable[[], bool] = lambda: False,
+        ahead: bool = False,
+    ) -> None:
+        """With `ahead` the next batch is claimed while one is prepared: see `PendingClaims`."""
+        self._claims = PendingClaims(batch_size, ahead=ahead)
         self._stopping = stopping
         self._refunds = Refunds()
+        self._looks = Allowance()
+        self._sweep_at = float("-inf")
 
     def settle(self) -> None:
         """Give back what could not be given back yet. Raises OperationalError."""
         self._refunds.settle()
 
+    def close(self) -> None:
+        """Give back everything that is claimed and not begun. Raises OperationalError."""
+        self._refunds.owe(self._claims.close())
+        self.settle()
+
     def step(self) -> bool:
         """Prepare one batch, and one suspect by itself. True if there is probably more."""
         self.settle()
-        fresh, suspect = backlog.any_due_pending()
-        known = registry.prepared_event_types()
-        batch = store.claim_pending(known, limit=self._batch_size) if fresh else []
-        self._work(batch)
+        # Most often something has just come in, or there is a backlog: it is found without
+        # another question, and without a walk over what was done before.
+        batch = []
+        if monotonic() < self._sweep_at or not self._looks.granted():
+            batch = self._claims.take()
+            self._work(batch)
+        suspect = self._looks.granted() and self._sweep(found=bool(batch))
         # One suspect between two batches: what kills its process must not bury its neighbours,
         # and neither kind may starve the other.
         one_more = suspect and not self._stopping()
+        known = registry.prepared_event_types()
         alone = store.claim_pending_suspect(known) if one_more else []
         self._work(alone)
-        return len(batch) >= self._batch_size or bool(alone)
+        return self._claims.more or bool(alone)
+
+    def _sweep(self, *, found: bool) -> bool:
+        """Whether a suspect is due. Unless a batch was `found` already, prepare the oldest one."""
+        with self._looks.spent():
+            fresh, suspect = backlog.any_due_pending()
+        if not found:
+            self._sweep_at = monotonic() + SWEEP_SECONDS
+            if fresh or self._claims.more:
+                self._work(self._claims.take(from_start=True))
+            else:
+                self._claims.rest()
+        return suspect
 
     def _work(self, claimed: list[Message]) -> None:
         groups: dict[PrepareFunction, list[Message]] = {}
@@ -150,8 +185,7 @@ class Preparer:
         self._refunds.owe(given_back, delay=WAIT_SECONDS)
 
     def _prepare_locked(self, prepare: PrepareFunction, messages: list[Message]) -> None:
-        store.run("SELECT set_config('lock_timeout', %(limit)s, true)", limit=LOCK_TIMEOUT)
-        held = store.hold(messages)
+        held = store.hold(messages, patience=LOCK_TIMEOUT)
         mine = [message for message in messages if message.id in held]
         if not mine:
             return

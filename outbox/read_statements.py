@@ -12,15 +12,20 @@ SELECT (SELECT true FROM outbox_message
                WHERE state = 'pending' AND suspect AND due_at <= now())
 """
 
+# What is dispatched, or a suspect, becomes due long after it was written: a look that found none
+# can be gone on from. Ten seconds are more than any of these transactions takes to commit.
 ANY_DUE_TO_SEND = """
-SELECT (SELECT true FROM outbox_message
+SELECT %(ready)s OR (SELECT true FROM outbox_message
         WHERE state = 'ready' AND NOT suspect AND due_at <= now()
         ORDER BY queue, due_at LIMIT 1) IS NOT NULL,
        (SELECT true FROM outbox_message
         WHERE state = 'dispatched' AND NOT suspect AND due_at <= now()
+          AND due_at >= to_timestamp(%(since)s) - interval '10 seconds'
         ORDER BY queue, due_at LIMIT 1) IS NOT NULL,
        EXISTS (SELECT FROM outbox_message
-               WHERE state IN ('ready', 'dispatched') AND suspect AND due_at <= now())
+               WHERE state IN ('ready', 'dispatched') AND suspect AND due_at <= now()
+                 AND due_at >= to_timestamp(%(since)s) - interval '10 seconds'),
+       date_part('epoch', now())
 """
 
 # A loose index scan: one index probe per queue that has ready rows, however many rows there are.
@@ -28,16 +33,23 @@ SELECT (SELECT true FROM outbox_message
 READY_QUEUES = """
 WITH RECURSIVE found AS (
     (SELECT queue FROM outbox_message
-     WHERE state = 'ready' AND NOT suspect ORDER BY queue LIMIT 1)
+     WHERE state = 'ready' AND NOT suspect
+       AND due_at >= to_timestamp(%(since)s) - interval '10 seconds'
+     ORDER BY queue LIMIT 1)
     UNION ALL
     SELECT (SELECT queue FROM outbox_message
-            WHERE state = 'ready' AND NOT suspect AND queue > found.queue ORDER BY queue LIMIT 1)
+            WHERE state = 'ready' AND NOT suspect AND queue > found.queue
+              AND due_at >= to_timestamp(%(since)s) - interval '10 seconds'
+            ORDER BY queue LIMIT 1)
     FROM found WHERE found.queue IS NOT NULL
 )
-SELECT queue FROM found WHERE queue IS NOT NULL
+SELECT queue, date_part('epoch', now()) FROM found WHERE queue IS NOT NULL
 UNION
-SELECT queue FROM outbox_message WHERE state = 'ready' AND suspect
+SELECT queue, date_part('epoch', now()) FROM outbox_message WHERE state = 'ready' AND suspect
 """
+
+# A message of a transaction that took longer than this to commit is not seen by a look from a mark.
+_MARK = "least(to_timestamp(%(mark)s), now() - interval '10 seconds')"
 
 # What waits to be prepared or sent, up to a limit: a backlog of millions costs no more to count
 # than the limit, each part read in the order of an index that holds nothing else. And how late the
@@ -46,30 +58,47 @@ SELECT queue FROM outbox_message WHERE state = 'ready' AND suspect
 # thousand oldest are looked at, whose types only the table has: behind so many of another version's
 # nothing counts as late, and they close the door by their number alone. Those that are ready are
 # not looked at: a queue without workers is no reason to refuse what goes to the others.
-WAITING = """
-SELECT (SELECT count(*) FROM (
-            (SELECT FROM outbox_message
-             WHERE state = 'pending' AND NOT suspect ORDER BY due_at LIMIT %(limit)s)
-            UNION ALL
-            (SELECT FROM outbox_message
-             WHERE state = 'ready' AND NOT suspect ORDER BY queue, due_at LIMIT %(limit)s)
-            UNION ALL
-            (SELECT FROM outbox_message
-             WHERE state = 'pending' AND suspect ORDER BY due_at LIMIT %(limit)s)
-            UNION ALL
-            (SELECT FROM outbox_message
-             WHERE state = 'ready' AND suspect ORDER BY due_at LIMIT %(limit)s)
-            LIMIT %(limit)s) AS waiting),
+WAITING = f"""
+SELECT found.number AS waiting, found.oldest,
        (SELECT extract(epoch FROM now() - due_at)::float8 FROM (
             SELECT due_at, event_type FROM outbox_message
-            WHERE state = 'pending' AND NOT suspect AND due_at <= now()
+            WHERE state = 'pending' AND NOT suspect AND due_at <= now() AND due_at >= {_MARK}
             ORDER BY due_at LIMIT 1000) AS oldest
         WHERE event_type = ANY(%(event_types)s)
         ORDER BY due_at LIMIT 1),
        current_setting('transaction_read_only')::boolean
+FROM (SELECT count(*) AS number, date_part('epoch', min(due_at)) AS oldest FROM (
+          (SELECT due_at FROM outbox_message
+           WHERE state = 'pending' AND NOT suspect AND due_at >= {_MARK}
+           ORDER BY due_at LIMIT %(limit)s)
+          UNION ALL
+          (SELECT due_at FROM outbox_message
+           WHERE state = 'ready' AND NOT suspect AND due_at >= {_MARK}
+           ORDER BY queue, due_at LIMIT %(limit)s)
+          UNION ALL
+          (SELECT due_at FROM outbox_message
+           WHERE state = 'pending' AND suspect AND due_at >= {_MARK}
+           ORDER BY due_at LIMIT %(limit)s)
+          UNION ALL
+          (SELECT due_at FROM outbox_message
+           WHERE state = 'ready' AND suspect AND due_at >= {_MARK}
+           ORDER BY due_at LIMIT %(limit)s)
+          LIMIT %(limit)s) AS each) AS found
 """
 
-IN_FLIGHT = "SELECT queue, count(*) FROM outbox_message WHERE state = 'dispatched' GROUP BY queue"
+IN_FLIGHT = """
+SELECT queue, count(*), date_part('epoch', min(due_at))
+FROM outbox_message WHERE state = 'dispatched' GROUP BY queue
+UNION ALL SELECT NULL, 0, date_part('epoch', now())
+"""
+
+# Those done meanwhile were dispatched before the others, most of them: without their dead entries.
+IN_FLIGHT_SINCE = """
+SELECT open.queue, (
+    SELECT count(*) FROM outbox_message AS d
+    WHERE d.state = 'dispatched' AND d.queue = open.queue AND d.due_at >= to_timestamp(open.mark))
+FROM unnest(%(queues)s::text[], %(marks)s::float8[]) AS open (queue, mark)
+"""
 
 UNFINISHED_PENDING = """
 SELECT count(*) FROM outbox_message

@@ -39,15 +39,18 @@ def taken_row(task: Task[Any], message_id: UUID) -> Iterator[Taken | str]:
 
 
 def _take(task: Task[Any], message_id: UUID) -> Taken | str:
-    try:
-        taken = store.lock(message_id, patience=LOCK_TIMEOUT)
-    except OperationalError as error:
-        if getattr(error.__cause__, "pgcode", None) != errorcodes.LOCK_NOT_AVAILABLE:
-            raise
-        transaction.set_rollback(True, using=outbox_settings().database)
-        return "busy"
-    # The body's own statements wait as long as the session lets them.
-    store.run("SET LOCAL lock_timeout TO DEFAULT")
+    # Nearly always it is there and free: then no wait has to be bounded and unbounded again.
+    taken = store.lock(message_id, patience=None)
+    if taken is None:
+        try:
+            taken = store.lock(message_id, patience=LOCK_TIMEOUT)
+        except OperationalError as error:
+            if getattr(error.__cause__, "pgcode", None) != errorcodes.LOCK_NOT_AVAILABLE:
+                raise
+            transaction.set_rollback(True, using=outbox_settings().database)
+            return "busy"
+        # The body's own statements wait as long as the session lets them.
+        store.run("SET LOCAL lock_timeout TO DEFAULT")
     if taken is None:
         return "already_done"
     if taken.running:

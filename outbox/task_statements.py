@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from outbox.statements import COLUMNS
 
-# Two statements and one round trip: claims and marks hold the row for a moment too, so the worker
-# waits for it, but not for another worker's whole run.
 # `stale`: a retry waits, and this is an old copy that the broker still had.
 # `running`: a worker runs it without a transaction, under a lease of its own.
 # `wordless`: a try was begun and counted, and neither its end nor a later sending is written. One
 # with a lease of its own is not: there the lease keeps copies away for a while.
-LOCK = f"""
-SET LOCAL lock_timeout TO %(patience)s;
+_LOCK = f"""
 SELECT {COLUMNS}, payload, state,
        state = 'ready' AND lease_token IS NULL AND due_at > clock_timestamp() AS stale,
        started_at IS NOT NULL AND due_at > clock_timestamp() AS running,
@@ -19,6 +16,12 @@ SELECT {COLUMNS}, payload, state,
        clock_timestamp()
 FROM outbox_message WHERE id = %(id)s FOR UPDATE
 """
+
+# Of a row that is locked nothing is seen, as of one that is gone.
+LOCK_FREE = f"{_LOCK.rstrip()} SKIP LOCKED"
+# Two statements and one round trip: claims and marks hold the row for a moment too, so the worker
+# waits for it, but not for another worker's whole run.
+LOCK = f"SET LOCAL lock_timeout TO %(patience)s; {_LOCK}"
 
 # A try that a worker began. While the relay's claim is still on the row, that claim has counted
 # this try already; the worker takes the row over, so that the relay's late mark loses. It is a

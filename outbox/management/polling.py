@@ -42,6 +42,7 @@ class PollingCommand(BaseCommand):
     """A command that takes work from the outbox until a signal stops it."""
 
     requires_migrations_checks = False
+    batch_size = BATCH_SIZE
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
@@ -53,8 +54,8 @@ class PollingCommand(BaseCommand):
         parser.add_argument(
             "--batch-size",
             type=positive(int),
-            default=BATCH_SIZE,
-            help="messages claimed at once (default: %(default)s)",
+            default=self.batch_size,
+            help="most messages claimed at once (default: %(default)s)",
         )
         parser.add_argument(
             "--poll-interval",

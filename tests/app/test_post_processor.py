@@ -42,6 +42,15 @@ def test_an_update_removes_the_names_that_are_no_longer_there() -> None:
     assert state()[2:4] == ({"kept", "new"}, set())
 
 
+def test_relations_that_a_post_had_before_it_was_filled_are_replaced_too() -> None:
+    """Those that somebody has given it at the admin."""
+    PostFactory(source_id="post-1", unfilled=True, tags=["by hand"])
+    PostFactory(source_id="post-2", unfilled=True, categories=["by hand"])
+    fill(message(categories=["x"], tags=["y"]), message(source_id="post-2", categories=[]))
+    assert state()[2:4] == ({"x"}, {"y"})
+    assert state("post-2")[2] == set()
+
+
 def test_what_is_not_newer_changes_nothing_and_is_done() -> None:
     PostFactory(source_id="post-1", source_timestamp=EPOCH, source_event="msg_5", tags=["kept"])
     before = state()
@@ -126,6 +135,12 @@ def test_of_several_versions_in_a_batch_the_newest_is_applied_whole_and_all_are_
     assert fill(*batch) == []
     assert state()[:4] == ("m3", "A body.", {"m3"}, {"m3", "all"})
     assert not Tag.objects.filter(name="m2").exists()
+
+
+def test_texts_come_out_as_they_went_in() -> None:
+    title, body = 'a "title" \\ {with}, NULL', '\\"' * 3 + "\n,%s'"
+    fill(message(title=title, body=body, categories=['"c\\,'], tags=["NULL", "{t}", "a,b"]))
+    assert state()[:4] == (title, body, {'"c\\,'}, {"NULL", "{t}", "a,b"})
 
 
 def test_the_number_of_statements_does_not_depend_on_the_size_of_the_batch() -> None:

@@ -218,6 +218,18 @@ def test_a_worker_waits_for_the_moment_that_a_mark_takes(
     assert locking.result(SOON_SECONDS) is not None
 
 
+def test_a_worker_that_does_not_wait_sees_nothing_of_a_row_that_is_locked(
+    held: Callable[[OutboxMessage], Any],
+) -> None:
+    row = MessageFactory(leased=True)
+    session = held(row)
+    assert store.lock(row.pk, patience=None) is None
+    session.commit()
+    found = store.lock(row.pk, patience=None)
+    assert found is not None
+    assert found.message.id == row.pk
+
+
 def test_a_row_that_is_done_while_a_worker_waits_for_it_is_gone(
     held: Callable[[OutboxMessage], Any],
 ) -> None:

@@ -200,7 +200,7 @@ def test_the_ready_queues_are_found_whoever_waits_in_them() -> None:
     MessageFactory(queue="with a suspect", suspect=True)
     MessageFactory(queue="in flight", state=State.DISPATCHED)
     MessageFactory(queue="pending", state=State.PENDING)
-    assert backlog.ready_queues() == {"a", "b", "zz", "with a suspect"}
+    assert backlog.ready_queues().keys() == {"a", "b", "zz", "with a suspect"}
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,13 @@ class Broker:
     def __init__(self, _app: object, *, deadline: float) -> None:
         assert deadline > 0
 
-    def publish(self, messages: Sequence[outbox.Message]) -> Outcome:
+    def start(self, messages: Sequence[outbox.Message]) -> Outcome:
         if self.away:
             return Outcome(outage="connection refused")
         return Outcome(confirmed={message.id for message in messages})
+
+    def finish(self, sending: Outcome) -> Outcome:
+        return sending
 
     def close(self) -> None:
         closed.append(self)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg2
 import pytest
 
-from outbox.backlog import ReadOnlyServer, waiting
+from outbox import read_statements
 from outbox.side_connection import SideConnection
 from outbox.states import State
+from outbox.waiting import NOW, ReadOnlyServer, Waiting
+from outbox.watermark import START
 from tests.conftest import Declare
 from tests.message_factory import MessageFactory, seconds_from_now
+from tests.service import database_url
 from tests.sql import query
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -37,6 +44,10 @@ def _prepared(declare: Declare) -> None:
 
 def pending(**given: object) -> None:
     MessageFactory.create(**{"state": State.PENDING, "event_type": PREPARED, **given})
+
+
+def waiting(side: SideConnection, limit: int) -> tuple[int, float]:
+    return Waiting(limit).sample(side)
 
 
 def late(side: SideConnection) -> float:
@@ -135,3 +146,85 @@ def test_a_table_that_is_locked_costs_half_a_second_and_not_the_session(
     assert waiting(side, 100) == (0, 0.0)
     [(timeout,)] = side.run("SHOW statement_timeout", seconds=5)
     assert timeout == query("SHOW statement_timeout")[0][0], "it outlives the sample"
+
+
+def test_a_later_sample_begins_at_the_oldest_that_waits(side: SideConnection) -> None:
+    pending(due_in=-500.0)
+    pending(due_in=-50.0)
+    sampler = Waiting(100)
+    sampler._from_start_at = float("inf")
+    sampler._mark = time.time() - 100
+    assert sampler.sample(side) == (1, pytest.approx(50, abs=20))
+    sampler._from_start_at = 0.0
+    assert sampler.sample(side) == (2, pytest.approx(500, abs=20))
+    sampler._from_start_at = float("inf")
+    assert sampler.sample(side) == (2, pytest.approx(500, abs=20)), "it has seen the older one"
+
+
+def test_a_sample_that_stopped_at_the_limit_knows_no_oldest(side: SideConnection) -> None:
+    MessageFactory.create(queue="a", due_in=-50.0)
+    MessageFactory.create(queue="b", due_in=-500.0)
+    sampler = Waiting(1)
+    assert [sampler.sample(side)[0] for _ in range(2)] == [1, 1]
+    assert sampler._mark == START
+
+
+def test_where_nothing_waits_what_comes_next_is_seen(side: SideConnection) -> None:
+    sampler = Waiting(100)
+    assert sampler.sample(side) == (0, 0.0)
+    sampler._from_start_at = float("inf")
+    pending()
+    assert sampler.sample(side)[0] == 1
+
+
+class Slow:
+    """A connection on which each look from the start is cancelled."""
+
+    def __init__(self, side: SideConnection) -> None:
+        self.side = side
+        self.marks: list[float] = []
+
+    def run(self, statement: str, given: dict[str, Any], *, seconds: float) -> list[Any]:
+        self.marks.append(given["mark"])
+        if given["mark"] == START:
+            raise psycopg2.errors.QueryCanceled
+        return self.side.run(statement, given, seconds=seconds)
+
+
+def test_where_the_look_from_the_start_takes_too_long_the_newest_are_counted(
+    side: SideConnection,
+) -> None:
+    pending(due_in=-500.0)
+    pending()
+    slow: Any = Slow(side)
+    sampler = Waiting(100)
+    assert sampler.sample(slow)[0] == 1
+    sampler._from_start_at = 0.0
+    assert sampler.sample(slow)[0] == 1
+    sampler.sample(slow)
+    assert slow.marks[:3] == [START, NOW, START]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_dead_entries_that_nothing_can_remove_are_not_walked_over(side: SideConnection) -> None:
+    with contextlib.closing(psycopg2.connect(database_url("default"))) as holder:
+        holder.set_session(isolation_level="REPEATABLE READ")
+        holder.cursor().execute("SELECT count(*) FROM outbox_message")
+        query(
+            "INSERT INTO outbox_message (id, event_type, task, queue, payload, state, due_at)"
+            " SELECT gen_random_uuid(), 'thing.prepared', 'x', 'celery', '{}', 'pending',"
+            " now() - make_interval(secs => 600) FROM generate_series(1, 3000)"
+        )
+        query("DELETE FROM outbox_message")
+        sampler = Waiting(100)
+        sampler.sample(side)
+        assert _buffers(sampler, START) > 10 * _buffers(sampler, sampler._mark)
+
+
+def _buffers(sampler: Waiting, mark: float) -> int:
+    """Pages that a look from that mark reads."""
+    given = {"limit": sampler._limit, "mark": mark, "event_types": [PREPARED]}
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {read_statements.WAITING}"
+    found = query(explain, **given)[0][0]
+    plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])

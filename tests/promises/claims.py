@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from deploy.devstack.process import Process
+from tests.promises.siblings import with_options
 from tests.sql import query
 
-# Every change of a lease token, by the session that makes it.
+# Every change of a lease token, by who makes it: the process that is `named`, which may have
+# several sessions, or else the session.
 LEDGER = """
 CREATE TABLE claim_ledger (
     id uuid, old_token uuid, new_token uuid, state text, lease_end timestamptz,
-    at timestamptz DEFAULT clock_timestamp(), session int DEFAULT pg_backend_pid(),
+    at timestamptz DEFAULT clock_timestamp(),
+    who text DEFAULT coalesce(current_setting('claims.who', true), pg_backend_pid()::text),
     process text DEFAULT current_setting('application_name')
 );
 CREATE FUNCTION note_claim() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -35,15 +39,20 @@ FOREIGN_ENDS = """
 SELECT ended.* FROM claim_ledger AS ended
 LEFT JOIN claim_ledger AS made ON (made.id, made.new_token) = (ended.id, ended.old_token)
 WHERE ended.new_token IS NULL AND ended.process <> 'pillarbox worker'
-  AND made.session IS DISTINCT FROM ended.session
+  AND made.who IS DISTINCT FROM ended.who
 """
 
 
+def named(process: Process, name: str) -> dict[str, str]:
+    """The variable that has the ledger know a process by its name."""
+    return with_options(process.env, f"-c%20claims.who%3D{name}")
+
+
 def claimants() -> dict[str, int]:
-    """How many sessions of each kind of process have claimed something."""
+    """How many of each kind of process have claimed something."""
     return dict(
         query(
-            "SELECT process, count(DISTINCT session) FROM claim_ledger"
+            "SELECT process, count(DISTINCT who) FROM claim_ledger"
             " WHERE new_token IS NOT NULL GROUP BY process"
         )
     )

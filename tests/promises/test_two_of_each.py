@@ -18,7 +18,7 @@ from app.payload import Event
 from deploy.devstack.process import Process
 from tests.factories import EPOCH
 from tests.gate import CLAIM, closed, wait_for_sessions_at
-from tests.promises.claims import FOREIGN_ENDS, LEDGER, NO_LEDGER, OVERLAPPING, claimants
+from tests.promises.claims import FOREIGN_ENDS, LEDGER, NO_LEDGER, OVERLAPPING, claimants, named
 from tests.promises.counted_effects import store_ready
 from tests.promises.siblings import at_work, sibling, wait_for_sessions
 from tests.service import running
@@ -149,7 +149,13 @@ def test_two_postprocessors_and_three_relays_share_the_work_and_never_a_claim(
         for loop in set(loops):
             service.processes[loop].stop(10)
         several = [
-            sibling(service.processes[loop], f"{loop}{n}", "--batch-size", str(batch_size))
+            sibling(
+                service.processes[loop],
+                name := f"{loop}{n}",
+                "--batch-size",
+                str(batch_size),
+                **named(service.processes[loop], name),
+            )
             for n, loop in enumerate(loops)
         ]
         with at_work(*several):

@@ -13,14 +13,21 @@ from outbox.stop import StopSignal
 class Command(PollingCommand):
     help = "Prepare pending messages and mark them ready, until SIGTERM or SIGINT."
 
+    # What is claimed at once is written at once, and the more the less each costs.
+    batch_size = 1000
+
     def handle(self, *_args: Any, **options: Any) -> None:
         stop = StopSignal()
-        preparer = Preparer(batch_size=int(options["batch_size"]), stopping=lambda: stop.requested)
+        preparer = Preparer(
+            batch_size=int(options["batch_size"]),
+            stopping=lambda: stop.requested,
+            ahead=True,
+        )
         self.poll(
             preparer.step,
             backlog.unfinished_pending,
             channel=store.PENDING_CHANNEL,
-            on_stop=preparer.settle,
+            on_stop=preparer.close,
             stop=stop,
             **options,
         )
