@@ -44,7 +44,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What waits, as the database sees it; `outbox.backlog.waiting` tells what the two mean."""
+    """What waits, as the database sees it; `outbox.waiting` tells what the two mean."""
 
     waiting: int
     late: float

@@ -16,8 +16,8 @@ from django.conf import settings
 
 from app import metrics
 from app.admission import Admission, Limits, Sample
-from outbox.backlog import waiting
 from outbox.side_connection import SideConnection
+from outbox.waiting import Waiting
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -42,6 +42,7 @@ class Watch:
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
         self._connection = SideConnection(CONNECT_SECONDS)
+        self._waiting = Waiting(admission.limits.backlog)
         self._stopping = threading.Event()
         self._told: Closed | None = None
         self._thread = threading.Thread(target=self._run, name="admission", daemon=True)
@@ -74,7 +75,7 @@ class Watch:
     def _ask(self) -> psycopg2.Error | None:
         mark = self.admission.mark()
         try:
-            found = waiting(self._connection, self.admission.limits.backlog)
+            found = self._waiting.sample(self._connection)
         except psycopg2.Error as error:
             return error
         self.admission.sampled(Sample(*found), mark)

@@ -12,7 +12,7 @@ from django.test import Client
 
 from app import door, health, metrics
 from app.admission import STALE_SECONDS, Admission, Closed, Limits, Sample
-from outbox import backlog
+from outbox import waiting
 from outbox.models import OutboxMessage
 from tests.app.problems import problem_of
 from tests.factories import Delivery, event, signed_delivery
@@ -213,7 +213,7 @@ def test_a_port_that_refuses_closes_it_and_the_first_good_sample_opens_it(
 def test_a_server_that_is_frozen_closes_it_and_the_first_good_sample_opens_it(
     proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backlog, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(door, "CONNECT_SECONDS", 0.2)
     watch = door.Watch(Admission(LIMITS))
     watch.sample()
@@ -236,7 +236,7 @@ def test_a_statement_that_fails_closes_nothing_at_once(
     def cancelled(*_: object) -> None:
         raise psycopg2.errors.QueryCanceled("canceling statement due to statement timeout")
 
-    monkeypatch.setattr(door, "waiting", cancelled)
+    monkeypatch.setattr(waiting.Waiting, "sample", cancelled)
     watch.sample()
     assert watch.admission.closed() is None
 
@@ -244,6 +244,6 @@ def test_a_statement_that_fails_closes_nothing_at_once(
 def test_a_fault_of_ours_ends_no_thread(
     watch: door.Watch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(door, "waiting", lambda *_: 1 / 0)
+    monkeypatch.setattr(waiting.Waiting, "sample", lambda *_: 1 / 0)
     watch.sample()
     assert "division by zero" in caplog.text
