@@ -12,11 +12,12 @@ from kombu.transport import pyamqp
 
 from relay.envelope import Envelopes
 from relay.errors import Outage
+from relay.frames import Copier
 from relay.line import FAULTS, ChannelClosed, Line
 from relay.wire import Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from celery import Celery
 
@@ -36,6 +37,7 @@ class ConfirmedSender:
     """Keeps one line open, with no heartbeat: it would need a thread or a clock."""
 
     def __init__(self, app: Celery) -> None:
+        self._app = app
         self._envelopes = Envelopes(app)
         self._broker = app.connection_for_write(
             transport_options={"confirm_publish": False, "heartbeat": 0},
@@ -46,8 +48,38 @@ class ConfirmedSender:
     def connected(self) -> bool:
         return self._line is not None
 
+    def start(self, messages: Sequence[Message], outcome: Outcome, deadline: float) -> int:
+        """Write on the line that is open, or send on a new one: what `finish` is to wait for.
+
+        Raises Outage. What goes wrong with a message shows as one that is left unsettled.
+        """
+        line = self._line
+        if line is None:
+            self.send(messages, outcome, deadline)
+            return 0
+        return self._try(line, deadline, lambda: line.write(self._seal(messages, outcome), outcome))
+
+    def finish(self, mark: int, deadline: float) -> None:
+        """Wait for the broker's word on what was written up to a mark. Raises Outage."""
+        line = self._line
+        if line is not None:
+            self._try(line, deadline, lambda: line.wait(mark))
+
+    def _try(self, line: Line, deadline: float, act: Callable[[], int | None]) -> int:
+        """Leave it to `send` to find out whose fault it is that the broker hangs up."""
+        try:
+            line.wire.deadline = deadline
+            return act() or 0
+        except ChannelClosed:
+            return 0
+        except FAULTS as exc:
+            if not _our_fault(exc):
+                raise Outage(_reason(exc, deadline)) from exc
+            self.abandon()
+            return 0
+
     def send(self, messages: Sequence[Message], outcome: Outcome, deadline: float) -> None:
-        """Raises Outage."""
+        """Send and wait for the broker's word on each. Raises Outage."""
         envelopes = self._seal(messages, outcome)
         # The first message on a new line goes alone: a broker that blocks publishers says so
         # only when one is sent, and what it has not read by then may be stored after all, one
@@ -60,9 +92,10 @@ class ConfirmedSender:
 
     def _seal(self, messages: Sequence[Message], outcome: Outcome) -> list[Envelope]:
         envelopes = []
+        copier = Copier(self._app, self._envelopes.seal)
         for message in messages:
             try:
-                envelopes.append(self._envelopes.seal(message))
+                envelopes.append(copier.seal(message))
             except Exception as exc:  # noqa: BLE001 - no broker is involved: it is the message
                 outcome.refused[message.id] = f"cannot be made a Celery message: {exc!r}"
         return envelopes

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from outbox import backlog, registry, store, systemd
+from outbox import registry, store, systemd
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost
 from outbox.last_error import NO_WORD
 from outbox.refunds import Refunds
+from relay.due import Due
 from relay.window import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from outbox.message import Message
-    from relay.publisher import Outcome, Publisher
+    from relay.publisher import Outcome, Publisher, Sending
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +30,22 @@ LONGEST_SENDING_SECONDS = 5.0
 """After this time no further batch of the same kind is begun in a step."""
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A batch that was sent, and whose confirms are still to come."""
+
+    sending: Sending
+    messages: Sequence[Message]
+    entering: bool
+    """They were ready, and enter the window of their queues."""
+
+
 class Dispatcher:
     """Claims, publishes, marks. No transaction is open while it talks to the broker.
 
-    Once it is `stopping`, no further batch is begun: what is left of a claim is given back.
+    While there is more, the next batch is claimed and sent before the broker's word on the last one
+    is waited for: it always has something to do. Once it is `stopping`, no further batch is begun:
+    what is left of a claim is given back.
     """
 
     def __init__(
@@ -43,8 +58,11 @@ class Dispatcher:
         self._publisher = publisher
         self._batch_size = batch_size
         self._stopping = stopping
+        self._due = Due()
         self._window = Window()
         self._refunds = Refunds()
+        self._air: deque[Flight] = deque()
+        self._more = False
         self._confirmed: list[Message] = []
         self._refused: list[tuple[Message, str]] = []
         self._pause_seconds = 0.0
@@ -52,32 +70,25 @@ class Dispatcher:
 
     def step(self) -> bool:
         """Send a batch of each kind, and one suspect by itself. True if there is probably more."""
-        self.settle()
-        if self._paused():
-            return False
-        ready, overdue, suspect = backlog.any_due_to_send()
-        if not (ready or overdue or suspect):
-            return False
-        self._window.measure()
-        allowed = registry.allowed_tasks()
-        more = False
-        if ready and (rooms := self._window.rooms(self._batch_size)):
-            batch = store.claim_ready(rooms, allowed)
-            more |= self._send(batch, entering=True) and len(batch) >= self._batch_size
-        if overdue and not self._paused():
-            batch = store.claim_overdue(self._window.queues(), allowed, limit=self._batch_size)
-            more |= self._send(batch) and len(batch) >= self._batch_size
-        if suspect and not self._paused():
-            # One between two batches: what kills a relay must not bury its neighbours.
-            open_queues = list(self._window.rooms(1))
-            more |= self._send(store.claim_unsent_suspect(open_queues, allowed))
-        return more
+        self._write()
+        try:
+            self._more = not self._paused() and self._send_due()
+        except Exception:
+            self._land()  # later the broker's word on what is in the air could come too late
+            raise
+        if not self._more:
+            self.settle()
+        return self._more
 
     def settle(self) -> None:
         """Write what became of the messages, also what a lost connection left unwritten.
 
         The lease guards late writes. Raises OperationalError while the database is away.
         """
+        self._land()
+        self._write()
+
+    def _write(self) -> None:
         if self._confirmed:
             store.mark_dispatched(self._confirmed)
             self._confirmed = []
@@ -89,7 +100,36 @@ class Dispatcher:
     def _paused(self) -> bool:
         return self._stopping() or time.monotonic() < self._resume_at
 
-    def _send(self, claimed: list[Message], *, entering: bool = False) -> bool:
+    def _send_due(self) -> bool:
+        due = self._due
+        if not due.look():
+            return False
+        unmarked = [m for flight in self._air if flight.entering for m in flight.messages]
+        self._window.measure(self._batch_size, unmarked)
+        allowed = registry.allowed_tasks()
+        more = False
+        if due.ready and (rooms := self._window.rooms(self._batch_size)):
+            with due.claiming_ready() as seen:
+                batch = store.claim_ready(rooms, allowed, seen)
+            due.ready = len(batch) >= self._batch_size
+            more |= self._send(batch, entering=True) and due.ready
+        else:
+            due.ready = False
+        if due.overdue and not self._paused():
+            queues, limit = self._window.queues(), self._batch_size
+            batch = store.claim_overdue(queues, allowed, limit=limit, seen=due.overdue_seen)
+            due.overdue = len(batch) >= limit
+            more |= self._send(batch) and due.overdue
+        if due.suspect and not self._paused():
+            # One between two batches: what kills a relay must not bury its neighbours.
+            self.settle()
+            open_queues = list(self._window.rooms(1))
+            batch = store.claim_unsent_suspect(open_queues, allowed, due.suspect_seen)
+            due.suspect = bool(batch)
+            more |= self._send(batch, alone=True)
+        return more
+
+    def _send(self, claimed: list[Message], *, entering: bool = False, alone: bool = False) -> bool:
         """Publish claimed messages, in batches. False if the broker is away or none was claimed."""
         left = claimed
         # What is left then is given back: past half of the lease another relay might be sending it,
@@ -100,32 +140,48 @@ class Dispatcher:
             left = [message for message in claimed if not self._gave_up(message)]
             while left and time.monotonic() < stop_at and not self._stopping():
                 batch, left = left[: self._batch_size], left[self._batch_size :]
-                outcome = self._publish(batch, entering=entering)
-                if outcome.outage is not None:
-                    self._pause(outcome.outage)
+                self._air.append(Flight(self._publisher.start(batch), batch, entering))
+                if entering:
+                    self._window.sent(batch)
+                landed = self._land(leave=1 if self._more and not alone else 0)
+                self._write()
+                if not landed:
                     return False
-                self._resume()
         finally:
             self._refunds.owe(left, unsent=True)
         return bool(claimed)
 
-    def _publish(self, batch: list[Message], *, entering: bool) -> Outcome:
-        outcome = self._publisher.publish(batch)
-        self._confirmed = [message for message in batch if message.id in outcome.confirmed]
-        self._refused = [(m, outcome.refused[m.id]) for m in batch if m.id in outcome.refused]
-        if entering:
-            self._window.sent(self._confirmed)
+    def _land(self, *, leave: int = 0) -> bool:
+        """Wait for the broker's word on what is in the air. False in an outage, which ends all."""
+        outage: str | None = None
+        while len(self._air) > (leave if outage is None else 0):
+            flight = self._air.popleft()
+            outcome = self._publisher.finish(flight.sending)
+            self._take(flight, outcome)
+            if outcome.outage is None:
+                self._resume()
+            else:
+                outage = outage or outcome.outage
+        if outage is not None:
+            self._pause(outage)
+        return outage is None
+
+    def _take(self, flight: Flight, outcome: Outcome) -> None:
+        batch = flight.messages
+        self._confirmed += [message for message in batch if message.id in outcome.confirmed]
+        if len(outcome.confirmed) == len(batch):
+            return
+        self._refused += [(m, outcome.refused[m.id]) for m in batch if m.id in outcome.refused]
+        if flight.entering:
+            self._window.sent([m for m in batch if m.id not in outcome.confirmed], -1)
         # Nobody's fault: what an outage kept from being sent is given back with its attempt.
         rest = [message for message in batch if not outcome.settled(message.id)]
         self._refunds.owe([each for each in rest if each.id in outcome.written])
         self._refunds.owe([each for each in rest if each.id not in outcome.written], unsent=True)
-        self.settle()
-        return outcome
 
     def _gave_up(self, message: Message) -> bool:
         """A suspect whose tries are used up, each without a word, is not sent again."""
-        limit = registry.max_attempts(message.event_type)
-        if message.attempts <= limit:
+        if message.attempts <= 1 or message.attempts <= registry.max_attempts(message.event_type):
             return False
         self._fail(message, NO_WORD)
         return True

@@ -72,21 +72,26 @@ def _options_of(task: Any) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
     """A message ready for AMQP."""
 
     id: UUID
-    content: amqp.Message
+    key: str
+    """What the broker's return of this message is known by: its correlation id."""
     exchange: str
     routing_key: str
     declare: tuple[Queue | Exchange, ...]
     """What must exist on the broker before it can be sent."""
+    content: amqp.Message
+    frames: bytes | None = None
+    """What to write for it, if that is known; `content` is another's of its kind then."""
 
-    @property
-    def key(self) -> str:
-        """What the broker's return of this message is known by."""
-        return str(self.content.properties.get("correlation_id"))
+    def copied(self, message_id: UUID, key: str, frames: bytes) -> Envelope:
+        """The envelope of another message of this kind."""
+        return Envelope(
+            message_id, key, self.exchange, self.routing_key, self.declare, self.content, frames
+        )
 
 
 class Envelopes(Producer):
@@ -100,7 +105,8 @@ class Envelopes(Producer):
         """Any exception raised here is the fault of this message alone."""
         send(self._app, self, message)
         content, exchange, routing_key, declare = self._sealed
-        return Envelope(message.id, content, exchange, routing_key, declare)
+        key = str(content.properties.get("correlation_id"))
+        return Envelope(message.id, key, exchange, routing_key, declare, content)
 
     def _publish(self, *args: Any, **_: Any) -> None:
         body, priority, content_type, content_encoding, headers, properties, key = args[:7]

@@ -38,6 +38,14 @@ class PlainSender:
     def connected(self) -> bool:
         return self._connection is not None
 
+    def start(self, messages: Sequence[Message], outcome: Outcome, deadline: float) -> int:
+        """Send: there is nothing to wait for later. Raises Outage."""
+        self.send(messages, outcome, deadline)
+        return 0
+
+    def finish(self, mark: int, deadline: float) -> None:
+        pass
+
     def send(self, messages: Sequence[Message], outcome: Outcome, deadline: float) -> None:
         """Raises Outage."""
         producer, faults = self._open()

@@ -7,7 +7,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from outbox import backlog, registry
+from outbox.allowance import Allowance
 from outbox.conf import outbox_settings
+from outbox.watermark import START
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from outbox.message import Message
 
 MEASURE_SECONDS = 1.0
-"""How old a count may get. Between two counts the relay adds what it sends itself."""
+"""How old a look may get. Between two counts the relay adds what it sends itself."""
+WHOLE_SECONDS = 60.0
+"""How long a look may leave out what one before has seen."""
 SHARES = 16
 """A relay counts again once it has filled such a part of the room that it found: so many relays
 together then exceed no window by more than a batch each, however fast they are."""
@@ -32,16 +36,59 @@ class Window:
         self._counted: dict[str, int] = {}
         self._sent: Counter[str] = Counter()  # since the count
         self._queues: set[str] = set()
-        self._measured_at = float("-inf")
+        self._found_at = float("-inf")
+        self._finding, self._counting = Allowance(WHOLE_SECONDS), Allowance(WHOLE_SECONDS)
+        self._found_since = START
+        self._oldest: dict[str, float] = {}  # by queue, when the first is due again
+        self._next = START  # what was sent since is not due before
 
-    def measure(self) -> None:
-        """Count what is in flight, and find the queues, if the last count may be wrong by now."""
-        if time.monotonic() - self._measured_at < MEASURE_SECONDS and not self._share_is_used():
-            return
-        self._counted = backlog.in_flight()
-        self._sent.clear()
-        self._queues = registry.queues() | backlog.ready_queues() | set(self._counted)
-        self._measured_at = time.monotonic()
+    def measure(self, limit: int, unmarked: Iterable[Message] = ()) -> None:
+        """Find the queues, and count what is in flight, where the last look may be wrong by now.
+
+        While each queue has room for `limit` more, it does not matter how much was done since.
+        What is sent and not marked yet is not found by counting.
+        """
+        old = time.monotonic() - self._found_at >= MEASURE_SECONDS
+        if self._share_is_used() or (old and self._scarce(limit)):
+            self._counted = self._count()
+            self._sent.clear()
+            self.sent(unmarked)
+        if old:
+            self._find_queues()
+            self._found_at = time.monotonic()
+
+    def _find_queues(self) -> None:
+        if self._finding.granted():
+            self._queues, self._found_since = set(), START
+            with self._finding.spent():
+                found = backlog.ready_queues()
+        else:
+            found = backlog.ready_queues(self._found_since)
+        self._queues |= registry.queues() | found.keys() | self._counted.keys()
+        self._found_since = max(found.values(), default=self._found_since)
+
+    def _count(self) -> dict[str, int]:
+        """What is in flight: all, or while the entries of what is done are in the way, all of it
+        that is as young as the oldest found before.
+
+        That leaves out a message whose time comes sooner now than it did then: one that a worker
+        runs without a transaction.
+        """
+        if not self._counting.granted():
+            known = self._queues | self._oldest.keys()
+            return backlog.in_flight_since({q: self._oldest.get(q, self._next) for q in known})
+        with self._counting.spent():
+            found, self._oldest, at = backlog.in_flight_with_times()
+        self._next = at + outbox_settings().redispatch_seconds
+        return found
+
+    def _scarce(self, limit: int) -> bool:
+        most = outbox_settings().max_in_flight
+        known = self._counted.keys() | self._sent.keys()
+        return not known or any(self._room(queue, most) < limit for queue in known)
+
+    def _room(self, queue: str, most: int) -> int:
+        return most - self._counted.get(queue, 0) - self._sent[queue]
 
     def _share_is_used(self) -> bool:
         """Whether other relays, who found the same room, may have left no more of it."""
@@ -58,12 +105,10 @@ class Window:
     def rooms(self, limit: int) -> dict[str, int]:
         """The queues that may take more, and how many, at most `limit` each."""
         most = outbox_settings().max_in_flight
-        rooms = {
-            queue: min(limit, most - self._counted.get(queue, 0) - self._sent[queue])
-            for queue in self.queues()
-        }
+        rooms = {queue: min(limit, self._room(queue, most)) for queue in self.queues()}
         return {queue: room for queue, room in rooms.items() if room > 0}
 
-    def sent(self, messages: Iterable[Message]) -> None:
-        """Count messages that were ready before and are dispatched now."""
-        self._sent.update(message.queue for message in messages)
+    def sent(self, messages: Iterable[Message], times: int = 1) -> None:
+        """Count messages that were ready before and are dispatched now, or -1 times: are not."""
+        for queue, number in Counter(message.queue for message in messages).items():
+            self._sent[queue] += times * number

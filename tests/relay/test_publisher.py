@@ -127,7 +127,7 @@ def note(self):
 def test_a_celery_worker_runs_what_was_published(
     broker_url: str, queue: str, message: NewMessage, publisher: Publisher, tmp_path: Path
 ) -> None:
-    batch = [message(task="tests.note", sends=each) for each in (1, 2, 3)]
+    batch = [message(task="tests.note", sends=each) for each in (1, 2, 1, 1, 1, 3)]
     publisher.publish(batch)
     (tmp_path / "worker.py").write_text(WORKER.format(broker=broker_url))
     (tmp_path / "ran").touch()

@@ -29,11 +29,18 @@ class Broker:
         self.answer: Callable[[Sequence[outbox.Message]], Outcome] = confirm
         self.transactions: list[tuple[bool, int]] = []
 
-    def publish(self, messages: Sequence[outbox.Message]) -> Outcome:
+    def start(self, messages: Sequence[outbox.Message]) -> Outcome:
         self.batches.append([*messages])
+        self._note_transaction()
+        return self.answer(messages)
+
+    def finish(self, sending: Outcome) -> Outcome:
+        self._note_transaction()
+        return sending
+
+    def _note_transaction(self) -> None:
         raw: Any = connection.connection
         self.transactions.append((connection.in_atomic_block, raw.info.transaction_status))
-        return self.answer(messages)
 
     @property
     def sizes(self) -> list[int]:
