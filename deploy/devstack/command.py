@@ -21,6 +21,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     default = Path(os.environ.get("STACK_DIR") or "var") / "exec"
     parser.add_argument("--stack-dir", type=Path, default=default, metavar="DIR")
     parser.add_argument("--replica-delay", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--no-replica", action="store_true", help="start PostgreSQL without one")
+    parser.add_argument(
+        "--postgres",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the primary, in place of devstack's own",
+    )
     parser.add_argument("command", nargs="+", metavar="-- CMD ARG")
 
 
@@ -34,6 +43,8 @@ def main(options: argparse.Namespace) -> int:
         stack_dir,
         broker=os.environ.get("BROKER") or None,
         replica_delay=options.replica_delay,
+        replica=not options.no_replica,
+        postgres=dict(options.postgres),
         say=_say,
     )
     try:
@@ -73,6 +84,13 @@ def _run(interruption: Interruption, command: list[str], environment: dict[str, 
         process.stop(STOP_SECONDS)
         code = process.wait()
     return 128 - code if code < 0 else code
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _say(line: str) -> None:

@@ -6,9 +6,10 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg2
@@ -149,17 +150,23 @@ class Server(Process):
 
 
 class Primary(Server):
-    """Made on the first start; the same data, password and, if free, port on later ones."""
+    """Made on the first start; the same data, password and, if free, port on later ones.
 
-    def __init__(self, installation: Installation) -> None:
+    `settings` are for this start alone, in place of those above.
+    """
+
+    def __init__(
+        self, installation: Installation, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         super().__init__("postgres", installation)
+        self._settings = settings
 
     def bring_up(self, say: Callable[[str], None]) -> None:
         if not self.data.exists():
             say("Making the database's folder, once")
             self._make()
         self.installation.identity.own(self.data)
-        self.configure()
+        self.configure(**self._settings)
         self.start_and_wait()
         self._prepare()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import psycopg2
@@ -31,7 +31,8 @@ class Servers:
 
     What DATABASE_URL and CELERY_BROKER_URL name is used, and nothing of ours is started for it.
     `broker` is one of broker.KINDS, None for the first that can be had. `replica_delay` is in
-    seconds. `say` gets a line for each step that takes long. Entering raises StartFailed.
+    seconds; without `replica` there is none. `postgres` are settings of the primary in place of
+    devstack's own. `say` gets a line for each step that takes long. Entering raises StartFailed.
 
     After that `environment` holds DATABASE_URL, DATABASE_REPLICA_URL and CELERY_BROKER_URL,
     `notes` which servers they are and why, `processes` what was started: each can be started
@@ -45,6 +46,8 @@ class Servers:
         broker: str | None,
         replica_delay: float,
         say: Callable[[str], None],
+        replica: bool = True,
+        postgres: Mapping[str, str] = MappingProxyType({}),
         cache: Path | None = None,
     ) -> None:
         self.environment: dict[str, str] = {}
@@ -53,6 +56,8 @@ class Servers:
         self._stack_dir = stack_dir.absolute()
         self._broker = broker
         self._replica_delay = replica_delay
+        self._with_replica = replica
+        self._settings = postgres
         self._say = say
         self._cache = cache or REPOSITORY / "var" / "cache"
 
@@ -100,9 +105,9 @@ class Servers:
         binaries, note = find_binaries()
         identity = identity_for(binaries.folder / "postgres", self._stack_dir)
         installation = Installation(self._stack_dir, binaries, identity, state)
-        primary = Primary(installation)
+        primary = Primary(installation, self._settings)
         replica = Replica(installation, primary, self._replica_delay)
-        for server in (primary, replica):
+        for server in (primary, replica) if self._with_replica else (primary,):
             self.processes.append(server)
             try:
                 server.bring_up(self._say)
@@ -112,7 +117,8 @@ class Servers:
                     f"To begin anew, without its data, remove {self._stack_dir}"
                 ) from error
         self.environment["DATABASE_URL"] = primary.url()
-        self.environment["DATABASE_REPLICA_URL"] = replica.url()
+        if self._with_replica:
+            self.environment["DATABASE_REPLICA_URL"] = replica.url()
         return f"{note}, {identity.how}"
 
     def _start_broker(self, state: State) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg2
@@ -30,9 +31,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def arguments(stack: Path, *command: str) -> list[str]:
+def arguments(stack: Path, *command: str, options: Sequence[str] = ()) -> list[str]:
     ours = [sys.executable, "-m", "deploy.devstack", "exec", "--stack-dir", str(stack)]
-    return [*ours, "--", *command]
+    return [*ours, *options, "--", *command]
 
 
 def environment(broker: str, **more: str) -> dict[str, str]:
@@ -41,10 +42,14 @@ def environment(broker: str, **more: str) -> dict[str, str]:
 
 
 def execute(
-    stack: Path, *command: str, broker: str = "filesystem", **more: str
+    stack: Path,
+    *command: str,
+    broker: str = "filesystem",
+    options: Sequence[str] = (),
+    **more: str,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        arguments(stack, *command),
+        arguments(stack, *command, options=options),
         cwd=REPOSITORY,
         env=environment(broker, **more),
         capture_output=True,
@@ -99,6 +104,25 @@ def test_the_command_finds_the_servers_in_its_environment(stack: Path) -> None:
     assert shown["CELERY_BROKER_URL"].startswith("filesystem:///")
     with pytest.raises(psycopg2.OperationalError):
         psycopg2.connect(shown["DATABASE_URL"])
+
+
+def test_the_primary_takes_settings_and_can_be_alone(stack: Path) -> None:
+    ask = """if 1:
+        import os, psycopg2
+        assert "DATABASE_REPLICA_URL" not in os.environ
+        connection = psycopg2.connect(os.environ["DATABASE_URL"])
+        cursor = connection.cursor()
+        for name in ("max_wal_size", "checkpoint_timeout", "fsync"):
+            cursor.execute(f"SHOW {name}")
+            print(*cursor.fetchone())
+    """
+    given = ["--no-replica", "--postgres", "max_wal_size=96MB", "--postgres"]
+
+    done = execute(stack, sys.executable, "-c", ask, options=[*given, "checkpoint_timeout=7min"])
+
+    assert done.stdout.split() == ["96MB", "7min", "on"], done.stderr
+    wrong = execute(stack, "true", options=["--postgres", "max_wal_size"])
+    assert "'max_wal_size' is not NAME=VALUE" in wrong.stderr
 
 
 def test_servers_that_are_given_are_used_and_none_is_started(tmp_path: Path) -> None:

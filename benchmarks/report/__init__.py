@@ -1,0 +1,1 @@
+"""docs/performance.md and its plots, made of the raw data of benchmarks alone."""
