@@ -7,7 +7,7 @@ STACK_DIR ?= var
 export STACK_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-all test-units bench-recovery bench-burst fuzz bench-front-door check docs fix lock lock-check wheel clean
+.PHONY: help run demo test test-all test-units bench-recovery bench-burst fuzz chaos bench-front-door bench bench-peers bench-report check docs fix lock lock-check wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,8 +33,26 @@ bench-burst: $(VENV)/dev.installed ## send 2,000 deliveries at once, print how l
 bench-front-door: $(VENV)/dev.installed ## weigh what a delivery costs against a view that does nothing
 	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/bench" -- $(PY) -m benchmarks.front_door $(ARGS)
 
+# Durable as in production, with the memory of a server that has work to do, and nothing beside it.
+BENCH = $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/bench" --no-replica \
+  --postgres shared_buffers=1GB --postgres max_wal_size=8GB --postgres checkpoint_timeout=30min --
+
+bench: $(VENV)/dev.installed ## measure every promise of speed, ARGS="--only NAME --quick"
+	@exec $(BENCH) $(PY) -m benchmarks $(ARGS)
+
+bench-peers: $(VENV)/dev.installed ## install other outboxes and queues, measure beside them
+	@$(PY) -m benchmarks.peers
+	@exec $(BENCH) $(PY) -m benchmarks --peers $(ARGS)
+
+bench-report: $(VENV)/dev.installed ## write docs/performance.md from what the benchmarks found
+	@$(PY) -m benchmarks.report
+
 fuzz: $(VENV)/dev.installed ## send 50,000 requests that no honest sender sends, ARGS="--seed N --requests N"
 	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/fuzz" -- $(PY) -m tests.fuzz $(ARGS)
+
+# With servers of its own, which it kills: what is given is left alone.
+chaos: $(VENV)/dev.installed ## break everything for 5 minutes, compare what was promised, N=1000000 for longer
+	@exec $(PY) -m tests.chaos --stack-dir "$(STACK_DIR)/chaos" $(if $(N),--messages $(N)) $(ARGS)
 
 # The check comes before everything else: another user must not even touch the environment.
 test-units: ## run the units under a systemd of its own (as root)
@@ -83,6 +101,10 @@ lock: ## resolve the dependencies again and lock them with hashes (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --all-extras -c requirements-dev.lock \
 	  examples/drf_sender/pyproject.toml -o examples/drf_sender/requirements.lock
+	for peer in benchmarks/peers/*/requirements.in; do \
+	  uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --no-header --python-version "$$(sed -n 's/^# From Python //p' $$peer)" \
+	    -c requirements.lock $$peer -o $${peer%.in}.lock || exit 1; done
 
 lock-check: $(VENV)/dev.installed ## see that the locks have wheels for every Python and machine
 	@$(PY) -m deploy.lock_check

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PRODUCT = ("app", "deploy", "outbox", "relay", "settings")
+PRODUCT = ("app", "benchmarks", "deploy", "outbox", "relay", "settings")
 LONGEST_FILE, LONGEST_FUNCTION = 250, 40
 
 TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
