@@ -19,10 +19,10 @@ demo: $(VENV)/run.installed ## drive a few hundred changes through the DRF sende
 	@exec $(PY) -m deploy.devstack demo --stack-dir "$(STACK_DIR)/demo" $(ARGS)
 
 test: $(VENV)/dev.installed ## run the tests against servers of their own
-	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest -m "not slow" $(ARGS)
+	@exec $(PY) -m tests.sharded -m "not slow" $(ARGS)
 
 test-all: $(VENV)/dev.installed ## the same with the long ones
-	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/test" -- $(PY) -m pytest $(ARGS)
+	@exec $(PY) -m tests.sharded $(ARGS)
 
 bench-recovery: $(VENV)/dev.installed ## kill each process at work, print the seconds until what it held is done
 	@exec $(PY) -m deploy.devstack exec --stack-dir "$(STACK_DIR)/bench" -- $(PY) -m benchmarks.recovery $(ARGS)

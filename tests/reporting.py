@@ -33,7 +33,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if reason not in REASONS:
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid} was skipped for {reason!r}, not one of {REASONS}"
+    # A report may travel to another process, which takes no half of a surrogate pair.
+    report.sections = [(name, _encodable(text)) for name, text in report.sections]
     return report  # type: ignore[return-value]
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

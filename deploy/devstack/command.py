@@ -30,6 +30,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a setting of the primary, in place of devstack's own",
     )
+    parser.add_argument(
+        "--suffix",
+        default="",
+        help="of the names under which the command finds the servers: for a second set of them",
+    )
     parser.add_argument("command", nargs="+", metavar="-- CMD ARG")
 
 
@@ -53,7 +58,8 @@ def main(options: argparse.Namespace) -> int:
             with servers:
                 for note in servers.notes:
                     _say(note)
-                environment = {**servers.environment, "STACK_DIR": str(stack_dir)}
+                found = {**servers.environment, "STACK_DIR": str(stack_dir)}
+                environment = {name + options.suffix: value for name, value in found.items()}
                 code = _run(interruption, options.command, environment)
                 interruption.ignore()
                 return code

@@ -106,6 +106,17 @@ def test_the_command_finds_the_servers_in_its_environment(stack: Path) -> None:
         psycopg2.connect(shown["DATABASE_URL"])
 
 
+def test_a_second_set_of_servers_has_names_of_its_own(stack: Path, tmp_path: Path) -> None:
+    second = arguments(tmp_path, sys.executable, "-c", SHOW, options=["--no-replica"])
+
+    done = execute(stack, *second, options=["--no-replica", "--suffix=_1"])
+
+    shown = json.loads(done.stdout)
+    assert (shown["STACK_DIR"], shown["STACK_DIR_1"]) == (str(tmp_path), str(stack))
+    names = ("DATABASE_URL", "CELERY_BROKER_URL")
+    assert len({shown[name + end] for name in names for end in ("", "_1")}) == 4
+
+
 def test_the_primary_takes_settings_and_can_be_alone(stack: Path) -> None:
     ask = """if 1:
         import os, psycopg2
