@@ -30,8 +30,9 @@ ANSWER_SECONDS: Final = 10.0
 URL's options say otherwise."""
 TRIES: Final = 3
 """Of a group that met a deadlock, which is nobody's fault."""
-# A part of a group has waited before, with the whole of it.
-_HURRIED: Final = "SET LOCAL lock_timeout TO '100ms'; SET LOCAL statement_timeout TO '1s'; "
+# A part of a group has waited before, with the whole of it. Short: each delivery that is held up
+# costs it once for each halving, and the others, who wait with it, are to be stored in time.
+_HURRIED: Final = "SET LOCAL lock_timeout TO '20ms'; SET LOCAL statement_timeout TO '1s'; "
 
 _AGAIN: Final = {errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE}
 _TIMED_OUT: Final = {errorcodes.LOCK_NOT_AVAILABLE, errorcodes.QUERY_CANCELED}
@@ -86,13 +87,15 @@ class Group:
 
     def __init__(self, connection: SideConnection) -> None:
         self._connection = connection
+        self._given_up = False
 
     def close(self) -> None:
         """End the session."""
         self._connection.close()
 
     def cancel(self) -> None:
-        """Give up what is being written."""
+        """Give up what is being written, for good: nobody waits for it any more."""
+        self._given_up = True
         self._connection.cancel()
 
     def write(self, group: Sequence[Waiting]) -> None:
@@ -107,7 +110,7 @@ class Group:
             try:
                 self._store(part, hurried=hurried)
             except (psycopg2.Error, ValueError) as error:  # ValueError: no literal can be made
-                if _is_of_all(error):
+                if self._given_up or _is_of_all(error):
                     self._connection.close()  # to look for the primary, where it was one
                     fail_all(group, error)
                     return
