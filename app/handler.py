@@ -61,7 +61,7 @@ class Handler(WSGIHandler):
         self._for_people = cast("Chain", self._middleware_chain)  # type: ignore[has-type]
         self._for_deliveries = self._chain_without(FOR_PEOPLE)
         self._endpoints: dict[str, ResolverMatch] = {}
-        self._middleware_chain = self._respond
+        self._middleware_chain = convert_exception_to_response(self._respond)
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         """Find the view, which was found before for a delivery."""

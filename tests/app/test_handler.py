@@ -5,13 +5,19 @@ from typing import Any
 
 import pytest
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpResponse
+from django.urls import path
+from django.urls.converters import IntConverter
 
 from app.handler import Handler
+from app.intake import endpoint
 
 pytestmark = pytest.mark.usefixtures("open_connections")
 
 
-def answer_to(content_type: str, **environ: Any) -> tuple[str, list[tuple[str, str]]]:
+def answer_to(
+    content_type: str, handler: Handler | None = None, **environ: Any
+) -> tuple[str, list[tuple[str, str]]]:
     answers = []
     environ = {
         "REQUEST_METHOD": "POST",
@@ -25,13 +31,13 @@ def answer_to(content_type: str, **environ: Any) -> tuple[str, list[tuple[str, s
         "wsgi.input": BytesIO(b"{}"),
         "wsgi.errors": BytesIO(),
     } | environ
-    response = Handler()(environ, lambda *told: answers.append(told))
+    response = (handler or Handler())(environ, lambda *told: answers.append(told))
     response.close()
     return answers[0]
 
 
-def status_of(content_type: str, **environ: Any) -> str:
-    return answer_to(content_type, **environ)[0]
+def status_of(content_type: str, handler: Handler | None = None, **environ: Any) -> str:
+    return answer_to(content_type, handler, **environ)[0]
 
 
 @pytest.mark.parametrize(
@@ -83,3 +89,30 @@ def test_a_delivery_passes_by_what_serves_people_and_its_answer_is_the_same(
     monkeypatch.setattr(SessionMiddleware, "process_request", broken)
     assert answer_to("application/json") == short
     assert status_of("", PATH_INFO="/livez").startswith("500 ")
+
+
+class Addresses:
+    """Where an app takes deliveries at many addresses, or at one that cannot be read."""
+
+    urlpatterns = (
+        path("webhooks/<int:number>/", endpoint(lambda *_, **__: HttpResponse(status=202))),
+    )
+
+
+def test_addresses_without_end_fill_no_memory(settings: Any) -> None:
+    settings.ROOT_URLCONF = Addresses
+    handler = Handler()
+    for number in range(3):
+        assert status_of("", handler, PATH_INFO=f"/webhooks/{number}/").startswith("202 ")
+    assert handler._endpoints == {}
+
+
+def test_a_fault_in_finding_the_view_is_an_answer_too(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise LookupError("no such thing")
+
+    settings.ROOT_URLCONF = Addresses
+    monkeypatch.setattr(IntConverter, "to_python", broken)
+    assert status_of("", PATH_INFO="/webhooks/1/").startswith("500 ")
