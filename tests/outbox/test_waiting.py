@@ -6,7 +6,8 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg2
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from outbox import read_statements
 from outbox.side_connection import SideConnection
 from outbox.states import State
-from outbox.waiting import NOW, ReadOnlyServer, Waiting
+from outbox.waiting import NOW, SHARE, ReadOnlyServer, Waiting
 from outbox.watermark import START
 from tests.conftest import Declare
 from tests.message_factory import MessageFactory, seconds_from_now
@@ -165,15 +166,15 @@ def test_a_sample_that_stopped_at_the_limit_knows_no_oldest(side: SideConnection
     MessageFactory.create(queue="a", due_in=-50.0)
     MessageFactory.create(queue="b", due_in=-500.0)
     sampler = Waiting(1)
-    assert [sampler.sample(side)[0] for _ in range(2)] == [1, 1]
+    assert sampler.sample(side)[0] == sampler.sample(side)[0] == 1
     assert sampler._mark == START
 
 
 def test_where_nothing_waits_what_comes_next_is_seen(side: SideConnection) -> None:
     sampler = Waiting(100)
     assert sampler.sample(side) == (0, 0.0)
-    sampler._from_start_at = float("inf")
     pending()
+    sampler._from_start_at = float("inf")
     assert sampler.sample(side)[0] == 1
 
 
@@ -196,13 +197,32 @@ def test_where_the_look_from_the_start_takes_too_long_the_newest_are_counted(
 ) -> None:
     pending(due_in=-500.0)
     pending()
-    slow: Any = Slow(side)
-    sampler = Waiting(100)
+    slow, sampler = cast("Any", Slow(side)), Waiting(100)
     assert sampler.sample(slow)[0] == 1
     sampler._from_start_at = 0.0
     assert sampler.sample(slow)[0] == 1
     sampler.sample(slow)
     assert slow.marks[:3] == [START, NOW, START]
+
+
+def test_a_look_from_the_start_comes_again_for_its_small_share_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, cost, looks = 0.0, 0.5, []
+
+    def run(_: str, given: dict[str, Any], **__: Any) -> list[Any]:
+        nonlocal now
+        if given["mark"] == START:
+            looks.append(now)
+            now += cost
+        return [(1, 900.0, 1.0, False)]
+
+    monkeypatch.setattr("outbox.waiting.monotonic", lambda: now)
+    sampler, costly = Waiting(100), cast("Any", SimpleNamespace(run=run))
+    while now < 100.0:
+        sampler.sample(costly)
+        now += 1.0
+    assert looks == pytest.approx([n * (cost + cost / SHARE) for n in range(4)], abs=4)
 
 
 @pytest.mark.django_db(transaction=True)
