@@ -87,7 +87,7 @@ class Group:
 
     def __init__(self, connection: SideConnection) -> None:
         self._connection = connection
-        self._given_up = False
+        self._given_up = threading.Event()
 
     def close(self) -> None:
         """End the session."""
@@ -95,11 +95,14 @@ class Group:
 
     def cancel(self) -> None:
         """Give up what is being written, for good: nobody waits for it any more."""
-        self._given_up = True
+        self._given_up.set()
         self._connection.cancel()
 
     def write(self, group: Sequence[Waiting]) -> None:
         """Store those that are new, find what the others are known as, and tell each of them."""
+        if self._given_up.is_set():
+            fail_all(group, psycopg2.OperationalError("the process ends"))
+            return
         self._connection.close_if_lost()
         parts = [list(group)]
         hurried = False
@@ -110,7 +113,7 @@ class Group:
             try:
                 self._store(part, hurried=hurried)
             except (psycopg2.Error, ValueError) as error:  # ValueError: no literal can be made
-                if self._given_up or _is_of_all(error):
+                if self._given_up.is_set() or _is_of_all(error):
                     self._connection.close()  # to look for the primary, where it was one
                     fail_all(group, error)
                     return

@@ -69,7 +69,7 @@ class GroupCommit:
         if self._thread.is_alive():
             # Nobody waits for it any more, and its commit is part of what the server has got.
             self._group.cancel()
-        fail_all(self._queue, psycopg2.OperationalError("the process ends"))
+        fail_all(list(self._queue), psycopg2.OperationalError("the process ends"))
 
     def store(self, arrival: Arrival) -> Acceptance | Known | None:
         """Have it written with others: see `store`."""

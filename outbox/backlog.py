@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from outbox import read_statements
-from outbox.store import run
+from outbox.database import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

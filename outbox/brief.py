@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from outbox.conf import outbox_settings
-from outbox.store import run
+from outbox.database import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

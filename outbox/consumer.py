@@ -15,7 +15,7 @@ from uuid import UUID
 from celery.exceptions import Ignore, MaxRetriesExceededError, Reject, Retry
 from django.db import DatabaseError, InterfaceError, transaction
 
-from outbox import outage, registry, soft_limit, store
+from outbox import database, outage, registry, soft_limit, store
 from outbox.backoff import is_wait
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost, Permanent
@@ -106,7 +106,7 @@ def _run_atomic(task: Task[Any], message_id: UUID, held: outage.Held, counted: b
             with transaction.atomic(using=alias):
                 result = _call(task, hooks)
                 # Deferred constraints would fail at the commit, where no retry can be written.
-                store.run("SET CONSTRAINTS ALL IMMEDIATE")
+                database.run("SET CONSTRAINTS ALL IMMEDIATE")
         except Exception as error:  # noqa: BLE001 - whatever a task raises is its failure
             failure = error
             try:

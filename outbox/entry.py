@@ -49,7 +49,7 @@ def draft(event_type: str, payload: dict[str, Any]) -> Draft:
     _check_names(declared, tuple(payload))
     text = to_json(declared.name, payload)
     state = registry.first_state(event_type)
-    return Draft(uuid.uuid4(), event_type, declared.name, declared.queue, text, state)
+    return Draft(uuid.uuid4(), event_type, declared.name, _queue_of(declared), text, state)
 
 
 def add_one(declared: Task[Any], event_type: str, payload: dict[str, Any]) -> Message:
@@ -111,6 +111,12 @@ def _check_names(declared: Task[Any], names: tuple[str, ...]) -> None:
         declared.parameters.bind(**dict.fromkeys(names))
     except TypeError as error:
         raise InvalidPayload(f"{declared.name} does not take this payload: {error}.") from None
+
+
+@lru_cache(maxsize=1_000)
+def _queue_of(declared: Task[Any]) -> str:
+    """Its queue: to ask Celery's settings takes as long as all else that makes a draft."""
+    return declared.queue
 
 
 def _require_transaction() -> None:

@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 def won(run: Run, statement: str, messages: Sequence[Message], **parameters: Any) -> set[UUID]:
     """Run a statement that returns the ids which it changed."""
     found: set[UUID] = set()
-    for fence in _fences(messages):
+    for token, ids in _by_token(messages).items():
+        fence = {"ids": of_ids(ids), "token": token}
         found.update(row[0] for row in run(statement, **parameters, **fence))
     return found
 
 
 def kept(run: Run, statement: str, messages: Sequence[Message], **parameters: Any) -> set[UUID]:
     """Run a statement that returns the ids which it did not: in good days it returns no row."""
-    found = {message.id for message in messages}
-    for fence in _fences(messages):
-        found.difference_update(row[0] for row in run(statement, **parameters, **fence))
+    found: set[UUID] = set()
+    # Of two claims of one message, the one may have lost it to the other.
+    for token, ids in _by_token(messages).items():
+        lost = {row[0] for row in run(statement, **parameters, ids=of_ids(ids), token=token)}
+        found.update(each for each in ids if each not in lost)
     return found
 
 
@@ -39,9 +42,8 @@ def single(rows: list[tuple[Any, ...]], message: Message) -> tuple[Any, ...]:
     return rows[0]
 
 
-def _fences(messages: Sequence[Message]) -> Iterable[dict[str, Any]]:
+def _by_token(messages: Iterable[Message]) -> dict[UUID | None, list[UUID]]:
     by_token: dict[UUID | None, list[UUID]] = {}
     for message in messages:
         by_token.setdefault(message.lease_token, []).append(message.id)
-    for token, ids in by_token.items():
-        yield {"ids": of_ids(ids), "token": token}
+    return by_token

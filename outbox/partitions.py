@@ -12,8 +12,8 @@ from psycopg2 import errorcodes
 
 from outbox.brief import brief
 from outbox.conf import outbox_settings
+from outbox.database import run
 from outbox.pruning import prune_before
-from outbox.store import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

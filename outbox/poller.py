@@ -22,7 +22,8 @@ from outbox.stop import StopSignal
 
 FIRST_RETRY_SECONDS = 0.25
 LONGEST_RETRY_SECONDS = 5.0
-LONGEST_REST_SECONDS = 0.002
+QUIET_SECONDS = 0.005
+"""After so long without a notification there is time for what could wait."""
 READ_ONLY_SQL_TRANSACTION = "25006"
 """What a server in recovery answers to LISTEN and to every write."""
 
@@ -51,12 +52,14 @@ class Poller:
         interval: float,
         channel: str,
         on_stop: Callable[[], None] | None = None,
+        on_quiet: Callable[[], None] | None = None,
         stop: StopSignal | None = None,
     ) -> None:
         self._name = name
         self._step = step
         self._channel = channel
         self._on_stop = on_stop
+        self._on_quiet = on_quiet
         self._alias = outbox_settings().database
         self._stop = stop or StopSignal()
         self._listening: Any = None
@@ -89,6 +92,8 @@ class Poller:
         def step() -> bool:
             nonlocal deadline, last, drained
             more = self._step()
+            if not more and self._on_quiet is not None:
+                self._on_quiet()  # what waits for quiet is not finished
             left = float("inf") if more else unfinished()
             if more or left < last:
                 deadline = time.monotonic() + patience
@@ -112,16 +117,18 @@ class Poller:
 
     def _turn(self, step: Callable[[], bool]) -> None:
         self._listen()
-        began = time.monotonic()
         more = step()
-        took = time.monotonic() - began
         self._succeeded()
         if not more:
-            # What comes during a step makes the next one a batch. The shortest ones take a rest, so
-            # that a stream of single messages, too, is worked in batches that cost little more.
-            self._stop.sleep(min(took, LONGEST_REST_SECONDS))
-            self._wait(self._interval)
+            self._rest()
             self._feed_watchdog()
+
+    def _rest(self) -> None:
+        if self._on_quiet is not None:
+            if self._wait(min(QUIET_SECONDS, self._interval)):
+                return
+            self._on_quiet()
+        self._wait(self._interval)
 
     def _listen(self) -> Any:
         """Return the raw connection, listening. LISTEN is refused by a server in recovery."""
@@ -134,8 +141,8 @@ class Poller:
             self._listening = raw
         return raw
 
-    def _wait(self, seconds: float) -> None:
-        """Wait for the time, a notification or a stop, whichever comes first."""
+    def _wait(self, seconds: float) -> bool:
+        """Wait for the time, or less: True if a notification or a stop came."""
         deadline = time.monotonic() + seconds
         raw = self._listen()
         if raw.info.transaction_status != TRANSACTION_STATUS_IDLE:
@@ -147,11 +154,12 @@ class Poller:
                 raw.poll()
             if raw.notifies:
                 raw.notifies.clear()
-                return
+                return True
             left = deadline - time.monotonic()
             if left <= 0:
-                return
+                return False
             self._stop.sleep(left, raw)
+        return True
 
     def _succeeded(self) -> None:
         if not self._ready:

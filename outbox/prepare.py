@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from psycopg2 import errorcodes
 
-from outbox import backlog, registry, store
+from outbox import backlog, database, registry, store
 from outbox.allowance import Allowance
 from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost, Permanent
@@ -33,7 +33,10 @@ WAIT_SECONDS = 1.0
 """How long a message waits that another transaction is in the way of."""
 SWEEP_SECONDS = 0.5
 """After which a batch is looked for from the start again, also where there is always another."""
-
+SUSPECTS_SECONDS = 0.1
+"""For so long suspects have their turn, after each batch of the others."""
+LOOK_SECONDS = 0.9
+"""How old a look at everything may get where fresh messages are expected."""
 
 _NOBODYS_FAULT = (
     errorcodes.DEADLOCK_DETECTED,
@@ -62,7 +65,7 @@ def nobodys_fault(error: Exception, *, connected: bool) -> bool:
 
 def _database_answers() -> bool:
     try:
-        store.run("SELECT 1")
+        database.run("SELECT 1")
     except (DatabaseError, InterfaceError):
         return False
     return True
@@ -79,26 +82,22 @@ class Preparer:
         *,
         batch_size: int,
         stopping: Callable[[], bool] = lambda: False,
-        ahead: bool = False,
+        growing: bool = False,
     ) -> None:
-        """With `ahead` the next batch is claimed while one is prepared: see `PendingClaims`."""
-        self._claims = PendingClaims(batch_size, ahead=ahead)
+        """When it is `growing`, the first batches are smaller: see `PendingClaims`."""
+        self._claims = PendingClaims(batch_size, growing=growing)
         self._stopping = stopping
         self._refunds = Refunds()
         self._looks = Allowance()
-        self._sweep_at = float("-inf")
+        self._sweep_at = self._looked_at = float("-inf")
+        self._suspects = False
 
     def settle(self) -> None:
         """Give back what could not be given back yet. Raises OperationalError."""
         self._refunds.settle()
 
-    def close(self) -> None:
-        """Give back everything that is claimed and not begun. Raises OperationalError."""
-        self._refunds.owe(self._claims.close())
-        self.settle()
-
     def step(self) -> bool:
-        """Prepare one batch, and one suspect by itself. True if there is probably more."""
+        """Prepare one batch, and some suspects one by one. True if there is probably more."""
         self.settle()
         # Most often something has just come in, or there is a backlog: it is found without
         # another question, and without a walk over what was done before.
@@ -106,25 +105,50 @@ class Preparer:
         if monotonic() < self._sweep_at or not self._looks.granted():
             batch = self._claims.take()
             self._work(batch)
-        suspect = self._looks.granted() and self._sweep(found=bool(batch))
-        # One suspect between two batches: what kills its process must not bury its neighbours,
-        # and neither kind may starve the other.
-        one_more = suspect and not self._stopping()
+        if self._looks.granted():
+            self._suspects = self._sweep(found=bool(batch))
+        self._work_suspects()
+        return self._claims.more or self._suspects
+
+    def advance(self) -> bool:
+        """The same where fresh messages are expected: after a notification, or a while of quiet.
+
+        The claim of those is most often the only question that is asked.
+        """
+        if self._suspects or monotonic() - self._looked_at >= LOOK_SECONDS:
+            return self.step()
+        return self.prepare_fresh()
+
+    def prepare_fresh(self) -> bool:
+        """Prepare one batch, and no suspect. True if there is probably more."""
+        self.settle()
+        self._work(self._claims.take())
+        return self._claims.more
+
+    def _work_suspects(self) -> None:
+        """Each in a batch of its own: what kills its process must not bury its neighbours.
+
+        A process that died has left one or two batches of them, which must not wait behind as many
+        batches of a backlog; neither kind may starve the other.
+        """
+        end = monotonic() + SUSPECTS_SECONDS
         known = registry.prepared_event_types()
-        alone = store.claim_pending_suspect(known) if one_more else []
-        self._work(alone)
-        return self._claims.more or bool(alone)
+        while self._suspects and not self._stopping():
+            alone = store.claim_pending_suspect(known)
+            self._work(alone)
+            self._suspects = bool(alone)
+            if monotonic() >= end:
+                return
 
     def _sweep(self, *, found: bool) -> bool:
         """Whether a suspect is due. Unless a batch was `found` already, prepare the oldest one."""
+        self._looked_at = monotonic()
         with self._looks.spent():
             fresh, suspect = backlog.any_due_pending()
         if not found:
             self._sweep_at = monotonic() + SWEEP_SECONDS
             if fresh or self._claims.more:
                 self._work(self._claims.take(from_start=True))
-            else:
-                self._claims.rest()
         return suspect
 
     def _work(self, claimed: list[Message]) -> None:

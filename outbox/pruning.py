@@ -10,7 +10,7 @@ from django.db import connections
 
 from outbox.brief import brief
 from outbox.conf import outbox_settings
-from outbox.store import run
+from outbox.database import run
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta

@@ -45,7 +45,8 @@ WITH RECURSIVE found AS (
 )
 SELECT queue, date_part('epoch', now()) FROM found WHERE queue IS NOT NULL
 UNION
-SELECT queue, date_part('epoch', now()) FROM outbox_message WHERE state = 'ready' AND suspect
+SELECT queue, date_part('epoch', now()) FROM outbox_message
+WHERE state = 'ready' AND suspect AND due_at >= to_timestamp(%(since)s) - interval '10 seconds'
 """
 
 # A message of a transaction that took longer than this to commit is not seen by a look from a mark.

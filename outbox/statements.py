@@ -32,7 +32,7 @@ WITH due AS MATERIALIZED (
     RETURNING m.*
 )
 SELECT id, event_type, task, queue, attempts, sends, {payload}, date_part('epoch', due.due_at)
-FROM claimed JOIN due USING (id) ORDER BY received_at
+FROM claimed JOIN due USING (id) ORDER BY received_at, due.due_at
 """
 
 _LOCK = "FOR NO KEY UPDATE SKIP LOCKED"

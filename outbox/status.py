@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from outbox import read_statements
 from outbox.conf import outbox_settings
+from outbox.database import run
 from outbox.models import HistoryMessage, OutboxMessage
 from outbox.states import DONE
-from outbox.store import run
 
 if TYPE_CHECKING:
     from uuid import UUID

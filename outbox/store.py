@@ -12,11 +12,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from outbox import fence, notifier, statements, task_statements
 from outbox.arrays import of_ids, of_texts
 from outbox.conf import outbox_settings
+from outbox.database import run, run_alone
 from outbox.last_error import LOST_WORD, lost, storable
 from outbox.message import Draft, Message, Taken
 from outbox.states import State
@@ -32,13 +33,6 @@ if TYPE_CHECKING:
 PENDING_CHANNEL = "outbox_pending"
 READY_CHANNEL = "outbox_ready"
 CHANNELS = {State.PENDING: PENDING_CHANNEL, State.READY: READY_CHANNEL}
-
-
-def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-    """Run one statement on the outbox's database and return its rows."""
-    with connections[outbox_settings().database].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return cursor.fetchall() if cursor.description else []
 
 
 def add(event_type: str, task: str, queue: str, payload: str, *, state: State) -> Message:
@@ -79,7 +73,7 @@ def _claim(
 ) -> list[Message]:
     token, lease = uuid.uuid4(), outbox_settings().lease_seconds
     claimed = []
-    for *columns, payload, due_at in run(statement, **scope, token=token, lease=lease):
+    for *columns, payload, due_at in run_alone(statement, **scope, token=token, lease=lease):
         claimed.append(Message.from_row([*columns, token, payload, suspect]))
         seen.advance(claimed[-1].queue if "marks" in scope else "", due_at)
     return claimed
@@ -153,7 +147,7 @@ def mark_ready(messages: Sequence[Message]) -> set[UUID]:
 def mark_dispatched(messages: Sequence[Message]) -> set[UUID]:
     """Ready (or dispatched, sent again) to dispatched: the broker has confirmed it."""
     redispatch = outbox_settings().redispatch_seconds
-    return fence.kept(run, statements.MARK_DISPATCHED, messages, redispatch=redispatch)
+    return fence.kept(run_alone, statements.MARK_DISPATCHED, messages, redispatch=redispatch)
 
 
 def release(messages: Sequence[Message], *, delay: float = 0.0, unsent: bool = False) -> set[UUID]:
@@ -165,7 +159,7 @@ def release(messages: Sequence[Message], *, delay: float = 0.0, unsent: bool = F
     how = {"delay": delay, "unsent": unsent}
     for suspect in (False, True):
         part = [message for message in messages if message.suspect is suspect]
-        won |= fence.won(run, statements.RELEASE, part, **how, suspect=suspect)
+        won |= fence.won(run_alone, statements.RELEASE, part, **how, suspect=suspect)
     return won
 
 

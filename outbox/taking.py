@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import OperationalError, transaction
 from psycopg2 import errorcodes
 
-from outbox import registry, store
+from outbox import database, registry, store
 from outbox.conf import outbox_settings
 from outbox.last_error import NO_WORD
 from outbox.states import FINISHABLE, State
@@ -50,7 +50,7 @@ def _take(task: Task[Any], message_id: UUID) -> Taken | str:
             transaction.set_rollback(True, using=outbox_settings().database)
             return "busy"
         # The body's own statements wait as long as the session lets them.
-        store.run("SET LOCAL lock_timeout TO DEFAULT")
+        database.run("SET LOCAL lock_timeout TO DEFAULT")
     if taken is None:
         return "already_done"
     if taken.running:

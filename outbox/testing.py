@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from outbox import registry, store
+from outbox import database, registry
 from outbox.consumer import consume
 from outbox.declaration import Task
 from outbox.message import Message
@@ -88,7 +88,7 @@ def drain() -> int:
                 f"one on. Left:{_listed(owed[:10])}"
             )
         before = done
-        store.run(_DUE_NOW)
+        database.run(_DUE_NOW)
         preparer.step()
         preparer.raise_failure()
         for message, state in _owed():
@@ -138,7 +138,7 @@ def _check_names(task: Task[Any], payload: dict[str, Any]) -> None:
 
 
 def _live() -> list[tuple[Message, State]]:
-    return [(Message.from_row(columns), State(state)) for *columns, state in store.run(_LIVE)]
+    return [(Message.from_row(columns), State(state)) for *columns, state in database.run(_LIVE)]
 
 
 def _owed() -> list[tuple[Message, State]]:

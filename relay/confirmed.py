@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 OUR_FAULT = frozenset({501, 502, 503, 504, 505, 530, 540})
 
 GOODBYE_SECONDS = 1.0
+READING_SECONDS = 0.2
 
 
 class ConfirmedSender:
@@ -68,7 +69,9 @@ class ConfirmedSender:
     def _try(self, line: Line, deadline: float, act: Callable[[], int | None]) -> int:
         """Leave it to `send` to find out whose fault it is that the broker hangs up."""
         try:
-            line.wire.deadline = deadline
+            # Where the database was slow it is over before the broker was at fault: what has come
+            # by then is still read.
+            line.wire.deadline = max(deadline, monotonic() + READING_SECONDS)
             return act() or 0
         except ChannelClosed:
             return 0

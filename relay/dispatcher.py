@@ -13,6 +13,7 @@ from outbox.conf import outbox_settings
 from outbox.exceptions import LeaseLost
 from outbox.last_error import NO_WORD
 from outbox.refunds import Refunds
+from relay.batch_size import QUICK_SECONDS, BatchSize
 from relay.due import Due
 from relay.window import Window
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
+AIR_SECONDS = 0.02
+"""How long the broker's word on a small batch may wait to be read."""
 LONGEST_SENDING_SECONDS = 5.0
 """After this time no further batch of the same kind is begun in a step."""
 
@@ -38,14 +41,16 @@ class Flight:
     messages: Sequence[Message]
     entering: bool
     """They were ready, and enter the window of their queues."""
+    began: float
+    """By monotonic()."""
 
 
 class Dispatcher:
     """Claims, publishes, marks. No transaction is open while it talks to the broker.
 
     While there is more, the next batch is claimed and sent before the broker's word on the last one
-    is waited for: it always has something to do. Once it is `stopping`, no further batch is begun:
-    what is left of a claim is given back.
+    or two is waited for: it always has something to do. Once it is `stopping`, no further batch is
+    begun: what is left of a claim is given back.
     """
 
     def __init__(
@@ -56,13 +61,14 @@ class Dispatcher:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._publisher = publisher
-        self._batch_size = batch_size
+        self._sizes = BatchSize(batch_size)
+        self._batch_size = 0
         self._stopping = stopping
         self._due = Due()
         self._window = Window()
         self._refunds = Refunds()
         self._air: deque[Flight] = deque()
-        self._more = False
+        self._more = self._streaming = False
         self._confirmed: list[Message] = []
         self._refused: list[tuple[Message, str]] = []
         self._pause_seconds = 0.0
@@ -70,14 +76,31 @@ class Dispatcher:
 
     def step(self) -> bool:
         """Send a batch of each kind, and one suspect by itself. True if there is probably more."""
-        self._write()
+        more = self._advance(streaming=False)
+        if not more:
+            self.settle()
+        return more
+
+    def advance(self) -> bool:
+        """The same, as a stream of single messages wants it: `settle` when none follows.
+
+        Ready messages are expected and not looked for first, and what was sent stays in the air, so
+        that the next one need not wait for the word on the last. The later that is written, the
+        more often the task is done by then, and there is nothing left to mark.
+        """
+        more = self._advance(streaming=True)
+        if not (more or self._is_young()):
+            self.settle()
+        return more
+
+    def _advance(self, *, streaming: bool) -> bool:
+        self._streaming = streaming
         try:
+            self._write()
             self._more = not self._paused() and self._send_due()
         except Exception:
             self._land()  # later the broker's word on what is in the air could come too late
             raise
-        if not self._more:
-            self.settle()
         return self._more
 
     def settle(self) -> None:
@@ -102,8 +125,9 @@ class Dispatcher:
 
     def _send_due(self) -> bool:
         due = self._due
-        if not due.look():
+        if not due.look(expecting=self._streaming):
             return False
+        self._batch_size = self._sizes.next(full=self._more)
         unmarked = [m for flight in self._air if flight.entering for m in flight.messages]
         self._window.measure(self._batch_size, unmarked)
         allowed = registry.allowed_tasks()
@@ -140,16 +164,29 @@ class Dispatcher:
             left = [message for message in claimed if not self._gave_up(message)]
             while left and time.monotonic() < stop_at and not self._stopping():
                 batch, left = left[: self._batch_size], left[self._batch_size :]
-                self._air.append(Flight(self._publisher.start(batch), batch, entering))
+                flight = Flight(self._publisher.start(batch), batch, entering, time.monotonic())
+                self._air.append(flight)
                 if entering:
                     self._window.sent(batch)
-                landed = self._land(leave=1 if self._more and not alone else 0)
+                landed = self._land(leave=0 if alone else self._leave())
                 self._write()
                 if not landed:
                     return False
         finally:
             self._refunds.owe(left, unsent=True)
         return bool(claimed)
+
+    def _leave(self) -> int:
+        """How many of the batches in the air may stay there."""
+        few = sum(len(flight.messages) for flight in self._air) < self._batch_size
+        if self._streaming and few and self._is_young():
+            return len(self._air)
+        if not self._more:
+            return 0
+        return 2 if time.monotonic() - self._air[0].began < QUICK_SECONDS else 1
+
+    def _is_young(self) -> bool:
+        return not self._air or time.monotonic() - self._air[0].began < AIR_SECONDS
 
     def _land(self, *, leave: int = 0) -> bool:
         """Wait for the broker's word on what is in the air. False in an outage, which ends all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from outbox import backlog
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 WHOLE_SECONDS = 60.0
 """How long a look may leave out what one before has found to be empty."""
+LOOK_SECONDS = 0.9
+"""How old a look may get where messages are expected to be ready."""
 
 
 class Due:
@@ -30,10 +33,16 @@ class Due:
         self._whole, self._narrow = Allowance(WHOLE_SECONDS), Allowance()
         self._from_start = Allowance()
         self._none_before = START
+        self._looked_at = START
 
-    def look(self) -> bool:
-        """Whether any kind may have something due."""
-        if self._whole.granted():
+    def look(self, *, expecting: bool = False) -> bool:
+        """Whether any kind may have something due.
+
+        Where ready ones are expected, the claim of those is a look too, and a cheaper one.
+        """
+        if expecting and monotonic() - self._looked_at < LOOK_SECONDS:
+            self.ready = True
+        elif self._whole.granted():
             self.overdue_seen.forget()
             self.suspect_seen.forget()
             self._look(self._whole, START)
@@ -44,8 +53,11 @@ class Due:
         return self.ready or self.overdue or self.suspect
 
     def _look(self, allowance: Allowance, since: float) -> None:
+        self._looked_at = monotonic()
         with allowance.spent():
-            found = backlog.due_to_send(since, ready=self.ready)
+            # A look from somewhere on leaves the ready ones to the claim, which begins further on:
+            # theirs may be older, of a transaction that was long or a queue that had no room.
+            found = backlog.due_to_send(since, ready=self.ready or since > START)
         self.ready, self.overdue, self.suspect, at = found
         if not (self.overdue or self.suspect):
             self._none_before = at

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Messages written in one piece, and at most unconfirmed at a time. Between two pieces what the
 # broker says is read, so that it never stops reading for want of a reader while we write.
 PIECE = 64
-WINDOW = 1024
+WINDOW = 4096
 
 # A lost connection may also show in py-amqp as a missing attribute or channel.
 FAULTS = (OSError, amqp.AMQPError, AttributeError, KeyError)

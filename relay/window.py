@@ -22,7 +22,7 @@ WHOLE_SECONDS = 60.0
 """How long a look may leave out what one before has seen."""
 SHARES = 16
 """A relay counts again once it has filled such a part of the room that it found: so many relays
-together then exceed no window by more than a batch each, however fast they are."""
+together then exceed no window by more than each has in the air, however fast they are."""
 
 
 class Window:

@@ -20,6 +20,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from app.problem_types import ProblemType
 from settings.caller import Caller
 from settings.http_request import LateHead, Parser, Request
+from settings.listener import TurnTakingServer
 from settings.refusal import answer, refusal
 
 TICK_SECONDS = 0.2
@@ -57,9 +58,8 @@ class PromptWorker(GeventWorker):  # type: ignore[misc]  # untyped
 
     def _serve(self, listener: Any, handlers: Pool) -> StreamServer:
         listener.setblocking(1)
-        server = StreamServer(listener, handle=partial(self.handle, listener), spawn=handlers)
-        if self.cfg.workers > 1:
-            server.max_accept = 1  # or one worker takes all that wait, and another none
+        kind = TurnTakingServer if self.cfg.workers > 1 else StreamServer
+        server = kind(listener, handle=partial(self.handle, listener), spawn=handlers)
         server.start()
         return server
 

@@ -59,7 +59,7 @@ def searched() -> list[Parameter]:
         _query(
             "after",
             "Where the page before ended: taken from its `next`.",
-            {"type": "string", "pattern": f"^[A-Za-z0-9_-]{{{WORD_LENGTH}}}$"},
+            {"type": "string", "pattern": f"^([A-Za-z0-9_-]{{{WORD_LENGTH}}})?$"},
             "AAYYbvqQQAAAAAAAAAAAKg",
         ),
         _query(

@@ -85,15 +85,19 @@ class Stage:
     @contextmanager
     def another_database(self, name: str) -> Iterator[str]:
         """A new and empty one for somebody else's tables, dropped at the end: its URL."""
-        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        self.drop_database(name)
         with contextlib.closing(self.connect()) as connection:
-            cursor = connection.cursor()
-            cursor.execute(drop)
-            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            try:
-                yield named(self.url, name)
-            finally:
-                cursor.execute(drop)
+            connection.cursor().execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield named(self.url, name)
+        finally:
+            self.drop_database(name)
+
+    def drop_database(self, name: str) -> None:
+        """End who is connected, too: only a superuser may end a worker of autovacuum."""
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        with contextlib.closing(self.connect(self._superuser_url)) as connection:
+            connection.cursor().execute(drop)
 
 
 def set_up() -> Path:

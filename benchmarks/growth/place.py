@@ -43,18 +43,16 @@ def place(stage: Stage, name: str) -> Iterator[Place]:
 
     url = named(stage.url, name)
     own = Place(**{each.name: getattr(stage, each.name) for each in fields(stage)} | {"url": url})
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     template = sql.Identifier(urlsplit(stage.url).path.lstrip("/"))
     connection.close()
+    stage.drop_database(name)
     with contextlib.closing(stage.connect(named(stage.url, "postgres"))) as session:
-        cursor = session.cursor()
-        cursor.execute(drop)
-        cursor.execute(copy.format(sql.Identifier(name), template))
-        try:
-            yield own
-        finally:
-            cursor.execute(drop)
+        session.cursor().execute(copy.format(sql.Identifier(name), template))
+    try:
+        yield own
+    finally:
+        stage.drop_database(name)
 
 
 @contextmanager

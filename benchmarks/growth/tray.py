@@ -10,6 +10,9 @@ from amqp import NotFound
 
 from benchmarks.frame.arm import Void
 
+LOOK_SECONDS = 0.02
+"""Between two looks: each costs the broker and us what the relays then do not get."""
+
 
 class Tray:
     """A queue that nobody reads: what the relays have put there can be counted."""
@@ -22,7 +25,7 @@ class Tray:
         """How many messages lie in it."""
         try:
             with self._channel() as channel:
-                return int(channel.queue_declare(self.queue, passive=True).message_count)
+                return self._found(channel)
         except NotFound:
             return 0
 
@@ -34,10 +37,14 @@ class Tray:
     def wait_for(self, number: int, patience: float) -> None:
         """Until so many have come. Raises Void if they do not come in time."""
         end = time.monotonic() + patience
-        while (found := self.count()) < number:
-            if time.monotonic() > end:
-                raise Void(f"{found} of {number} messages were sent within {patience:.0f} s")
-            time.sleep(0.005)
+        with self._channel() as channel:
+            while (found := self._found(channel)) < number:
+                if time.monotonic() > end:
+                    raise Void(f"{found} of {number} messages were sent within {patience:.0f} s")
+                time.sleep(LOOK_SECONDS)
+
+    def _found(self, channel: Any) -> int:
+        return int(channel.queue_declare(self.queue, passive=True).message_count)
 
     def _channel(self) -> Any:
         """To be closed by the caller: an error of the broker ends it."""

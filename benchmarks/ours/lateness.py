@@ -7,7 +7,9 @@ import random
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 
 from django.db import connection, transaction
 
@@ -23,6 +25,10 @@ PATIENCE = 120.0
 BURST = 3_000
 """Units whose work at full speed tells the rate of saturation."""
 CONNECTIONS = 32
+SENDERS = 8
+"""Threads that enqueue: with one, each message would wait for the commits of those before it."""
+START_SECONDS = 0.2
+"""In which they connect."""
 
 
 def ready_saturation(running: Pipeline, burst: int) -> float:
@@ -37,24 +43,39 @@ def ready_saturation(running: Pipeline, burst: int) -> float:
 def ready_lateness(running: Pipeline, rate: float, seconds: float) -> Samples:
     """From the commit of a message that is ready to the first line of its task.
 
-    Each is due at a random time, and what the commit comes too late counts as well.
+    Each is due at a random time, and what the commit begins too late counts as well.
     """
     running.forget()
     chance = random.Random(8)  # noqa: S311 - the same arrivals each time
-    due = end = time.monotonic()
+    dues: SimpleQueue[tuple[int, float]] = SimpleQueue()
+    due = end = time.monotonic() + START_SECONDS
     end += seconds
-    committed: list[tuple[float, float]] = []
     while (due := due + chance.expovariate(rate)) < end:
-        time.sleep(max(0.0, due - time.monotonic()))
-        began = time.monotonic()
-        with transaction.atomic():
-            noted.enqueue(number=len(committed))
-        committed.append((began - due, time.monotonic()))
-    connection.close()
-    notes = running.await_notes(len(committed), PATIENCE)
-    return Samples.of_seconds(
-        max(0.0, notes[number] - at) + late for number, (late, at) in enumerate(committed)
-    )
+        dues.put((dues.qsize(), due))
+    number = dues.qsize()
+    with ThreadPoolExecutor(SENDERS) as senders:
+        parts = [senders.submit(_commit_when_due, dues) for _ in range(SENDERS)]
+    committed = [each for part in parts for each in part.result()]
+    notes = running.await_notes(number, PATIENCE)
+    return Samples.of_seconds(max(0.0, notes[number] - at) + late for number, late, at in committed)
+
+
+def _commit_when_due(dues: SimpleQueue[tuple[int, float]]) -> list[tuple[int, float, float]]:
+    """By number how late the commit of each began, and when it was done."""
+    committed = []
+    connection.ensure_connection()
+    try:
+        while True:
+            number, due = dues.get_nowait()
+            time.sleep(max(0.0, due - time.monotonic()))
+            late = time.monotonic() - due
+            with transaction.atomic():
+                noted.enqueue(number=number)
+            committed.append((number, late, time.monotonic()))
+    except Empty:
+        return committed
+    finally:
+        connection.close()
 
 
 def delivery_saturation(stage: Stage, running: Pipeline, burst: int) -> float:

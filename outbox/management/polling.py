@@ -72,6 +72,7 @@ class PollingCommand(BaseCommand):
         *,
         channel: str,
         on_stop: Callable[[], None],
+        on_quiet: Callable[[], None] | None = None,
         stop: StopSignal,
         **options: Any,
     ) -> None:
@@ -82,7 +83,15 @@ class PollingCommand(BaseCommand):
         """
         name = self.__module__.rpartition(".")[2]
         interval = options["poll_interval"]
-        poller = Poller(name, step, interval=interval, channel=channel, on_stop=on_stop, stop=stop)
+        poller = Poller(
+            name,
+            step,
+            interval=interval,
+            channel=channel,
+            on_stop=on_stop,
+            on_quiet=on_quiet,
+            stop=stop,
+        )
         if not options["drain"]:
             self.stdout.write(f"{name} waits for work; Ctrl-C or SIGTERM ends it.")
             self.stdout.flush()  # or a log would get it when the process ends

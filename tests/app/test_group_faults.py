@@ -14,7 +14,7 @@ from django.db import InternalError, OperationalError, connection
 from app import group_commit
 from app.arrival import Arrival
 from app.group import Group, Waiting
-from app.group_commit import store_arrival
+from app.group_commit import GroupCommit, store_arrival
 from app.models import WebhookDelivery
 from outbox.models import OutboxMessage
 from outbox.side_connection import SideConnection
@@ -33,6 +33,7 @@ from tests.app.arrivals import (
 from tests.gate import closed, wait_for_sessions_at
 from tests.service import database_url
 from tests.sql import query
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -189,3 +190,36 @@ def test_a_stop_writes_what_waits_and_later_ones_write_for_themselves() -> None:
         assert outcomes([stopping]) == [None]
         later = arrival()
         assert outcomes([submit(store_arrival, later)]) == [later.acceptance]
+
+
+def test_what_comes_just_before_a_stop_is_written() -> None:
+    stopping = GroupCommit()
+    late = arrival()
+    with at_once(1) as submit:
+        waiting = submit(stopping.store, late)
+        eventually(lambda: stopping._queue)
+        stopping._stopping = True  # as `stop` does, before the thread has looked at the queue
+        stopping.start()
+        assert outcomes([waiting]) == [late.acceptance]
+    stopping.stop()
+    assert WebhookDelivery.objects.get().webhook_id == late.delivery.id
+
+
+def test_of_a_group_that_is_given_up_no_part_is_written_by_itself_and_none_after_it() -> None:
+    session = SideConnection()
+    own = Group(session)
+    group_of_all = [Waiting(arrival(each), time.monotonic() + PATIENCE) for each in (None, "first")]
+    with at_once(1) as submit, closed(GATE.key):
+        writing = submit(own.write, group_of_all)
+        wait_for_sessions_at(GATE.key)
+        own.cancel()
+        assert outcomes([writing]) == [None]
+    later = Waiting(arrival(), time.monotonic() + PATIENCE)
+    own.write([later])
+    session.close()
+    with pytest.raises(psycopg2.OperationalError):
+        later.wait(0)
+    for each in group_of_all:
+        with pytest.raises(psycopg2.errors.QueryCanceled):
+            each.wait(0)
+    assert not WebhookDelivery.objects.exists()

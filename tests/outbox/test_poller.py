@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import ProgrammingError, connection, transaction
 
+from outbox import poller
 from outbox.poller import Poller
 from tests.outbox.steps import CHANNEL, LONG, Steps, run
 from tests.sql import query
@@ -95,10 +96,10 @@ def test_a_mistake_in_a_statement_ends_the_loop() -> None:
 
 def test_a_stop_before_the_loop_starts_is_not_lost() -> None:
     steps = Steps()
-    poller = Poller("test", steps, interval=LONG, channel=CHANNEL)
-    poller.stop()
+    stopped = Poller("test", steps, interval=LONG, channel=CHANNEL)
+    stopped.stop()
 
-    poller.run()
+    stopped.run()
 
     assert steps.calls == 0
 
@@ -138,3 +139,29 @@ def test_the_watchdog_is_fed_while_steps_have_more_and_while_nothing_happens(
 
     assert fed == [0, 1, 2]
     assert supervisor().count("WATCHDOG=1") >= 5
+
+
+def test_quiet_is_told_once_before_each_long_wait() -> None:
+    told: list[int] = []
+    steps = Steps(True, False, False, False)
+
+    run(steps, interval=0.02, on_quiet=lambda: told.append(steps.calls))
+
+    assert told == [2, 3], "not while there is more, and not at the end"
+
+
+def test_a_notification_that_comes_at_once_breaks_the_quiet(
+    connect: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "QUIET_SECONDS", LONG)
+    notifier = connect()
+
+    def notified() -> bool:
+        notifier.cursor().execute(f"NOTIFY {CHANNEL}")
+        return False
+
+    steps = Steps(notified, notified, False)
+
+    run(steps, on_quiet=lambda: pytest.fail("it was not quiet"))
+
+    assert steps.calls == 3

@@ -42,6 +42,16 @@ def test_a_drain_ends_when_nothing_is_owed() -> None:
     assert (rows.owed, rows.steps) == (0, 4)
 
 
+def test_what_waits_for_quiet_is_done_before_a_drain_counts() -> None:
+    rows = Rows(owed=1, at_once=0)
+
+    def work() -> None:
+        rows.owed = 0
+
+    assert poller(rows.step, on_quiet=work).drain(rows.unfinished) is True
+    assert rows.steps == 1
+
+
 def test_a_drain_of_nothing_takes_one_step() -> None:
     rows = Rows(owed=0, at_once=1)
 

@@ -13,6 +13,7 @@ from outbox import Message
 from relay.publisher import Publisher
 from tests.relay.conftest import NewMessage, NewQueue
 from tests.relay.tcp_proxy import TcpProxy
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.amqp
 
@@ -37,6 +38,21 @@ def test_two_batches_in_the_air_are_each_confirmed(
         outcome = publisher.finish(sending)
         assert (outcome.confirmed, outcome.refused, outcome.outage) == (ids(batch), {}, None)
     assert length(channel, queue) == 1604
+
+
+def test_a_word_that_came_in_time_counts_however_late_it_is_read(
+    app: Celery, channel: Any, queue: str, message: NewMessage
+) -> None:
+    """The relay may have stood still meanwhile, for a database that was slow."""
+    publisher = Publisher(app, deadline=0.5)
+    publisher.publish([message()])
+    batch = [message() for _ in range(300)]
+    sending = publisher.start(batch)
+    eventually(lambda: length(channel, queue) == 301 and time.monotonic() > sending.deadline)
+    outcome = publisher.finish(sending)
+    publisher.close()
+    assert (outcome.confirmed, outcome.outage) == (ids(batch), None)
+    assert length(channel, queue) == 301
 
 
 def test_the_first_batches_on_a_new_connection_may_overlap_too(

@@ -7,6 +7,7 @@ from typing import Any
 from outbox import backlog, store
 from outbox.management.polling import PollingCommand
 from outbox.prepare import Preparer
+from outbox.side_by_side import SideBySide
 from outbox.stop import StopSignal
 
 
@@ -18,16 +19,17 @@ class Command(PollingCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         stop = StopSignal()
-        preparer = Preparer(
-            batch_size=int(options["batch_size"]),
-            stopping=lambda: stop.requested,
-            ahead=True,
-        )
+
+        def preparer() -> Preparer:
+            size = int(options["batch_size"])
+            return Preparer(batch_size=size, stopping=lambda: stop.requested, growing=True)
+
+        both = SideBySide(preparer(), preparer())
         self.poll(
-            preparer.step,
+            both.advance,
             backlog.unfinished_pending,
             channel=store.PENDING_CHANNEL,
-            on_stop=preparer.close,
+            on_stop=both.close,
             stop=stop,
             **options,
         )

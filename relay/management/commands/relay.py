@@ -16,6 +16,7 @@ from relay.publisher import Publisher
 
 class Command(PollingCommand):
     help = "Send ready messages to the broker as Celery tasks, until SIGTERM or SIGINT."
+    batch_size = 1000
 
     def handle(self, *_args: Any, **options: Any) -> None:
         publisher = Publisher(celery.current_app, deadline=outbox_settings().publish_seconds)
@@ -27,10 +28,11 @@ class Command(PollingCommand):
         )
         try:
             self.poll(
-                dispatcher.step,
+                dispatcher.advance,
                 backlog.unfinished_to_send,
                 channel=store.READY_CHANNEL,
                 on_stop=dispatcher.settle,
+                on_quiet=dispatcher.settle,
                 stop=stop,
                 **options,
             )

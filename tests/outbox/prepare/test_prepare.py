@@ -13,7 +13,7 @@ from django.utils import timezone
 
 import outbox
 from app.models import Tag
-from outbox import prepare, registry, store
+from outbox import backlog, prepare, registry, store
 from outbox.backlog import unfinished_pending
 from outbox.declaration import Task
 from outbox.models import OutboxMessage
@@ -207,3 +207,25 @@ def test_two_post_processors_prepare_each_message_once(declare: Declare) -> None
         thread.join(20)
     assert sorted(done) == [*range(60)]
     assert {*rows("ready")} == filled() == {*range(60)}
+
+
+def test_where_fresh_messages_are_expected_they_are_not_looked_for(
+    task: Task[Any], filling: Filling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "LOOK_SECONDS", 600.0)
+    preparer = Preparer(batch_size=10)
+    preparer.advance()
+    with monkeypatch.context() as patched:
+        patched.setattr(backlog, "any_due_pending", lambda: pytest.fail("a look"))
+        for number in (1, 2):
+            enqueue(task, number)
+            assert not preparer.advance()
+    assert filling.batches == [[1], [2]]
+    enqueue(task, 3, 4)
+    OutboxMessage.objects.filter(state="pending").update(suspect=True)
+    monkeypatch.setattr(prepare, "LOOK_SECONDS", 0.0)
+    preparer.advance()
+    monkeypatch.setattr(prepare, "LOOK_SECONDS", 600.0)
+    while preparer.advance():
+        pass
+    assert sorted(filling.batches[2:]) == [[3], [4]], "each alone, and one right after the other"

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 import outbox
+from outbox import prepare
 from outbox.declaration import Task
 from outbox.last_error import NO_WORD
 from outbox.models import OutboxMessage
@@ -57,13 +58,38 @@ def test_a_poisoned_message_is_tried_alone_until_it_is_dead(
     assert (dead.attempts, dead.ready_at, dead.lease_token) == (3, None, None)
 
 
-def test_one_suspect_comes_between_two_batches(task: Task[Any], filling: Filling) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "turns"), [(0.0, [False, True, False, True]), (60.0, [False, True, True, False])]
+)
+def test_suspects_have_a_turn_between_two_batches_each_alone(
+    task: Task[Any],
+    filling: Filling,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    turns: list[bool],
+) -> None:
+    monkeypatch.setattr(prepare, "SUSPECTS_SECONDS", seconds)
     enqueue(task, *range(4))
     OutboxMessage.objects.filter(payload__order_id__lt=2).update(suspect=True)
     preparer = Preparer(batch_size=1)
     while preparer.step():
         pass
-    assert [batch[0] < 2 for batch in filling.batches] == [False, True, False, True]
+    assert [batch[0] < 2 for batch in filling.batches] == turns
+
+
+def test_once_a_suspect_was_found_no_further_look_is_needed_for_the_next(
+    task: Task[Any], filling: Filling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look may be granted once in seconds, where a forgotten transaction makes it dear."""
+    monkeypatch.setattr(prepare, "SUSPECTS_SECONDS", 0.0)
+    enqueue(task, *range(4))
+    OutboxMessage.objects.update(suspect=True)
+    preparer = Preparer(batch_size=10)
+    assert preparer.advance()
+    monkeypatch.setattr(preparer._looks, "granted", lambda: False)
+    while preparer.advance():
+        pass
+    assert sorted(filling.batches) == [[0], [1], [2], [3]]
 
 
 def test_permanent_is_dead_at_once_and_alone(task: Task[Any], filling: Filling) -> None:

@@ -12,7 +12,7 @@ import outbox
 from outbox import backlog, store
 from outbox.models import OutboxMessage
 from outbox.states import State
-from relay import due, window
+from relay import dispatcher, due, window
 from relay.outcome import Outcome
 from tests.message_factory import MessageFactory
 from tests.relay.dispatcher.dispatching import Broker, away, confirm, relay, row
@@ -48,7 +48,25 @@ def states() -> list[str]:
     return sorted(OutboxMessage.objects.values_list("state", flat=True))
 
 
-def test_the_next_batch_is_under_way_before_the_last_is_finished(broker: Airfield) -> None:
+def test_the_next_batches_are_under_way_before_the_last_is_finished(
+    broker: Airfield, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "QUICK_SECONDS", 3600.0)
+    MessageFactory.create_batch(9)
+    step = relay(broker, batch_size=2).step
+    assert [step(), step(), step(), step(), step()] == [True, True, True, True, False]
+    assert broker.log == [
+        *("start 1", "finish 1", "start 2", "start 3"),
+        *("start 4", "finish 2", "start 5", "finish 3"),
+        *("finish 4", "finish 5"),
+    ]
+    assert states() == [State.DISPATCHED] * 9
+
+
+def test_a_slow_broker_has_fewer_in_the_air(
+    broker: Airfield, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "QUICK_SECONDS", 0.0)
     MessageFactory.create_batch(7)
     step = relay(broker, batch_size=2).step
     assert [step(), step(), step(), step()] == [True, True, True, False]
@@ -75,8 +93,8 @@ def test_an_outage_ends_all_that_is_in_the_air_and_spends_nothing(broker: Airfie
     relay_ = relay(broker, batch_size=2)
     relay_.step()
     broker.answer = away
-    relay_.step()
-    assert not relay_.step()
+    while relay_.step():
+        pass
     relay_.settle()
     assert broker.sizes == [2, 2, 2]
     assert states() == [State.DISPATCHED] * 2 + [State.READY] * 4
