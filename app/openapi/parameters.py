@@ -59,7 +59,7 @@ def searched() -> list[Parameter]:
         _query(
             "after",
             "Where the page before ended: taken from its `next`.",
-            {"type": "string", "pattern": f"^([A-Za-z0-9_-]{{{WORD_LENGTH}}})?$"},
+            {"type": "string", "pattern": f"^[A-Za-z0-9_-]{{{WORD_LENGTH}}}$"},
             "AAYYbvqQQAAAAAAAAAAAKg",
         ),
         _query(
@@ -106,7 +106,7 @@ def _header(name: str, description: str, schema: dict[str, Any], example: str) -
 
 
 def _query(name: str, description: str, schema: dict[str, Any], example: Any) -> Parameter:
-    return _parameter("query", name, description, schema, example)
+    return _parameter("query", name, description, schema, example) | {"allowEmptyValue": True}
 
 
 def _path(name: str, description: str, schema: dict[str, Any], example: str) -> Parameter:
