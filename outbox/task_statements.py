@@ -92,8 +92,8 @@ WITH done AS (
 INSERT INTO outbox_history (id, event_type, task, queue, attempts, sends,
                             received_at, ready_at, dispatched_at, done_at)
 SELECT id, event_type, task, queue,
-       attempts - (%(counted)s OR lease_token IS NOT NULL)::int, sends, received_at, ready_at,
-       coalesce(dispatched_at, %(taken_at)s), clock_timestamp()
+       greatest(0, attempts - (%(counted)s OR lease_token IS NOT NULL)::int),
+       sends, received_at, ready_at, coalesce(dispatched_at, %(taken_at)s), clock_timestamp()
 FROM done
 RETURNING id
 """

@@ -135,8 +135,9 @@ class Dispatcher:
         if due.ready and (rooms := self._window.rooms(self._batch_size)):
             with due.claiming_ready() as seen:
                 batch = store.claim_ready(rooms, allowed, seen)
-            due.ready = len(batch) >= self._batch_size
-            more |= self._send(batch, entering=True) and due.ready
+            landed = self._send(batch, entering=True)
+            due.ready = self._window.has_more(rooms, batch)
+            more |= landed and due.ready
         else:
             due.ready = False
         if due.overdue and not self._paused():

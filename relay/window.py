@@ -12,7 +12,7 @@ from outbox.conf import outbox_settings
 from outbox.watermark import START
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from outbox.message import Message
 
@@ -21,8 +21,10 @@ MEASURE_SECONDS = 1.0
 WHOLE_SECONDS = 60.0
 """How long a look may leave out what one before has seen."""
 SHARES = 16
-"""A relay counts again once it has filled such a part of the room that it found: so many relays
-together then exceed no window by more than each has in the air, however fast they are."""
+"""A relay claims such a part of the room that it found at most, and then counts again: what several
+have in the air together, which none of them finds by counting, is less than the room."""
+LEAST = 64
+"""But so many at least: relays may exceed a window by what they have of these in the air."""
 
 
 class Window:
@@ -94,7 +96,7 @@ class Window:
         """Whether other relays, who found the same room, may have left no more of it."""
         most = outbox_settings().max_in_flight
         return any(
-            sent * SHARES >= most - self._counted.get(queue, 0)
+            (sent + 1) * SHARES > most - self._counted.get(queue, 0)
             for queue, sent in self._sent.items()
         )
 
@@ -103,10 +105,20 @@ class Window:
         return sorted(self._queues)
 
     def rooms(self, limit: int) -> dict[str, int]:
-        """The queues that may take more, and how many, at most `limit` each."""
+        """The queues that may take more, and how many at once, at most `limit` each."""
         most = outbox_settings().max_in_flight
-        rooms = {queue: min(limit, self._room(queue, most)) for queue in self.queues()}
-        return {queue: room for queue, room in rooms.items() if room > 0}
+        rooms = {queue: self._room(queue, most) for queue in self.queues()}
+        return {
+            queue: min(limit, room, max(room // SHARES, LEAST))
+            for queue, room in rooms.items()
+            if room > 0
+        }
+
+    def has_more(self, rooms: Mapping[str, int], claimed: Iterable[Message]) -> bool:
+        """Whether a queue gave as many as its room was, and has room left now that they count."""
+        found = Counter(message.queue for message in claimed)
+        still = self.rooms(1)
+        return any(found[queue] >= room and queue in still for queue, room in rooms.items())
 
     def sent(self, messages: Iterable[Message], times: int = 1) -> None:
         """Count messages that were ready before and are dispatched now, or -1 times: are not."""

@@ -233,7 +233,7 @@ def test_dead_entries_that_nothing_can_remove_are_not_walked_over(side: SideConn
         query(
             "INSERT INTO outbox_message (id, event_type, task, queue, payload, state, due_at)"
             " SELECT gen_random_uuid(), 'thing.prepared', 'x', 'celery', '{}', 'pending',"
-            " now() - make_interval(secs => 600) FROM generate_series(1, 10000)"
+            " now() - make_interval(secs => 600) FROM generate_series(1, 30000)"
         )
         query("DELETE FROM outbox_message")
         sampler = Waiting(100)

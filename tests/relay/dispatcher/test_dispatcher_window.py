@@ -86,3 +86,20 @@ def test_what_is_overdue_or_a_suspect_is_sent_though_the_queue_is_full(
     step = relay(broker).step
     assert [step(), step()] == [True, False]
     assert {*broker.sent} == {overdue, suspect}
+
+
+def test_no_claim_takes_more_than_a_share_of_the_room(
+    broker: Broker, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other relays have in the air, as many shares, is found by no count."""
+    monkeypatch.setattr(window, "LEAST", 3)
+    settings.OUTBOX = {**settings.OUTBOX, "MAX_IN_FLIGHT": 160}
+    MessageFactory.create_batch(150)
+    step = relay(broker, batch_size=100).step
+    assert step(), "there is more, though less came than a batch may have"
+    assert broker.sizes == [160 // window.SHARES]
+    while step():
+        pass
+    assert max(broker.sizes) == broker.sizes[0]
+    assert min(broker.sizes[:-1]) == 3
+    assert len(set(broker.sent)) == 150
