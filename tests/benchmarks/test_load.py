@@ -8,6 +8,7 @@ import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from benchmarks.frame.processor import Meter
 Answer = Callable[[bytes], list[bytes]]
 """From the id of a request to the parts of its answer; none: the connection is closed."""
 STALL_SECONDS = 0.5
+ENOUGH = 200_000
+"""More than any machine asks of that server in the time of a test."""
 OK = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -69,11 +72,12 @@ def serving(answer: Answer) -> Iterator[Server]:
             thread.join(10)
 
 
+@cache
 def requests(number: int) -> list[bytes]:
     return [http_request("/x/", {"x-id": str(n)}, f"{n:08}".encode()) for n in range(number)]
 
 
-def sent(server: Server, folder: Path, *, number: int = 20_000, **how: float) -> Answers:
+def sent(server: Server, folder: Path, *, number: int = ENOUGH, **how: float) -> Answers:
     given = {"seconds": 0.3, "connections": 4, **how}
     with load(requests(number), server.server_address[1], folder, **given) as ready:  # type: ignore[arg-type]
         return ready.send()
@@ -172,7 +176,7 @@ def test_what_the_load_has_used_can_be_read_after_it(tmp_path: Path) -> None:
     with (
         serving(lambda _: [OK]) as server,
         load(
-            requests(20_000), server.server_address[1], tmp_path, seconds=0.3, connections=4
+            requests(ENOUGH), server.server_address[1], tmp_path, seconds=0.3, connections=4
         ) as ready,
         Meter({"load": [ready.pid], "rest": [os.getpid()]}).turn() as turn,
     ):

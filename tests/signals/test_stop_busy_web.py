@@ -46,6 +46,8 @@ def refuses(service: Service) -> bool:
         socket.create_connection(("127.0.0.1", service.port), timeout=5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # it was still waiting to be accepted when the socket was closed
     return False
 
 
