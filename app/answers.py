@@ -97,5 +97,6 @@ def as_json(
 ) -> HttpResponse:
     """Return the answer that bears `content`."""
     # What Django's `JsonResponse` makes, without an encoder of its own for each.
-    body = json.dumps(msgspec.to_builtins(content))
+    # And in bytes: of a text it would look for the charset, to encode it.
+    body = json.dumps(msgspec.to_builtins(content)).encode()
     return HttpResponse(body, "application/json", status, headers=headers)

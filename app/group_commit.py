@@ -10,6 +10,8 @@ Without `start` each caller writes for itself: a test, or a server that knows no
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 import time
 from collections import deque
@@ -79,6 +81,17 @@ class GroupCommit:
         return waiting.wait(WAIT_SECONDS)
 
     def _run(self) -> None:
+        try:
+            self._write_what_comes()
+        finally:
+            if not self._stopping:
+                # Each request from now on would wait in vain. The server puts another process in
+                # the place of one that ends.
+                os.kill(os.getpid(), signal.SIGTERM)
+                logger.critical("group_commit.ended its thread is dead, and so this process ends")
+                fail_all(list(self._queue), psycopg2.OperationalError("the process ends"))
+
+    def _write_what_comes(self) -> None:
         while not self._stopping or self._queue:
             self._something.wait()
             # Cleared before the queue is read: what comes in between is seen in the next turn.

@@ -7,6 +7,7 @@ the secrets that are configured.
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
@@ -90,15 +91,25 @@ def outcome_of(kind: ProblemType) -> str:
 
 def answered(outcome: str) -> None:
     """Count the answer to a request."""
-    DELIVERIES.labels(outcome).inc()
+    _of_outcome(outcome).inc()
 
 
 def accepted(key: str, seconds: float, *, duplicate: bool) -> None:
     """Count a delivery that was signed by `key` and is stored, or was before."""
     answered(DUPLICATE if duplicate else ACCEPTED)
-    ACCEPTED_BY_KEY.labels(key).inc()
-    KEY_LAST_USED.labels(key).set(time.time())
+    number, last_used = _of_key(key)
+    number.inc()
+    last_used.set(time.time())
     STORE_SECONDS.observe(seconds)
+
+
+# Found once: that takes longer than to count.
+_of_outcome: Final = lru_cache(maxsize=64)(DELIVERIES.labels)
+
+
+@lru_cache(maxsize=64)
+def _of_key(key: str) -> tuple[Counter, Gauge]:
+    return ACCEPTED_BY_KEY.labels(key), KEY_LAST_USED.labels(key)
 
 
 def refused_signature(reason: Reason) -> None:

@@ -80,7 +80,7 @@ def test_a_delivery_passes_by_what_serves_people_and_its_answer_is_the_same(
 ) -> None:
     short = answer_to("application/json")
     with monkeypatch.context() as patch:
-        patch.setattr("app.handler.FOR_PEOPLE", frozenset())
+        patch.setattr("app.chain.FOR_PEOPLE", frozenset())
         assert answer_to("application/json") == short
 
     def broken(*_: Any) -> None:
