@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 
 class Void(Exception):
@@ -48,3 +48,17 @@ class Arm(AbstractContextManager["Arm"], Protocol):
 
     def run(self, seconds: float) -> Slice:
         """Work for about so long, from a fresh start. Raises `Void`."""
+
+
+class Standing:
+    """An arm that was entered already and stays so: it is in several comparisons, or used after."""
+
+    def __init__(self, arm: Arm) -> None:
+        self.name, self.unit, self.settings = arm.name, arm.unit, arm.settings
+        self.run = arm.run
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whoever has entered it leaves it."""

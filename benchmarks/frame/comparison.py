@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.frame.arm import Arm, Void
 from benchmarks.frame.goal import Goal
 from benchmarks.frame.options import Options
-from benchmarks.frame.pairing import SUBJECT, Run, Turn, order
+from benchmarks.frame.pairing import LIMIT, SUBJECT, Run, Turn, order
 from benchmarks.frame.row import Row
 from benchmarks.frame.spread import spread
 
@@ -86,9 +86,9 @@ def compare(
 def _run(what: str, subject: Arm, limits: Sequence[Arm], options: Options, say: Say) -> Run:
     turns: list[Turn] = []
     try:
-        for arm in (subject, *limits):
+        for arm in (subject, *limits) if options.warm_seconds else ():
             arm.run(options.warm_seconds)
-        places = order(options.pairs)
+        places = [LIMIT, SUBJECT] if options.quick else order(options.pairs)
         for number, role in enumerate(places, 1):
             arms = [subject] if role == SUBJECT else limits
             turns.append(Turn(role, {arm.name: arm.run(options.seconds) for arm in arms}))

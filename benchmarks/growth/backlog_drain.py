@@ -12,7 +12,9 @@ from benchmarks.growth import rows
 from benchmarks.growth.crew import crew
 from benchmarks.growth.place import Place
 from benchmarks.growth.tray import Tray
+from tests.waiting import eventually
 
+PATIENCE_SECONDS = 30.0
 FASTEST = 20_000
 """Rows a second that no relay sends: with so many for each second there are always some left."""
 
@@ -20,6 +22,7 @@ SENT = """
 SELECT count(*), extract(epoch FROM max(dispatched_at) - %(began)s)::float8
 FROM outbox_message WHERE state = 'dispatched' AND lease_token IS NULL AND sends = 1
 """
+ANY = "SELECT FROM outbox_message WHERE state = 'dispatched' AND lease_token IS NULL LIMIT 1"
 
 
 class BacklogDrain:
@@ -59,6 +62,7 @@ class BacklogDrain:
                     [[began]] = cursor.fetchall()
                     cursor.execute("NOTIFY outbox_ready")
                     time.sleep(seconds)
+                    eventually(lambda: _any(cursor), PATIENCE_SECONDS)  # in a slice that is short
                 memory = max(resident(each.pid) for each in relays)
             cursor.execute(SENT, {"began": began})
             [[sent, took]] = cursor.fetchall()
@@ -68,6 +72,12 @@ class BacklogDrain:
         share = took / turn.seconds
         used = {kind: own * share for kind, own in turn.processor.items()}
         return Slice(sent, took, used, {"relay MB": memory / 1e6})
+
+
+def _any(cursor: Any) -> bool:
+    """Whether the first batch is marked."""
+    cursor.execute(ANY)
+    return bool(cursor.rowcount)
 
 
 def resident(pid: int) -> int:

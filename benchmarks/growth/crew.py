@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -35,8 +36,8 @@ def crew(place: Place, number: int, **environment: str) -> Iterator[Sequence[Pro
         for process in processes:
             process.wait_until(partial(_waits, process), START_SECONDS)
         yield processes
-        for process in processes:
-            process.stop(STOP_SECONDS)
+        with ThreadPoolExecutor(number) as pool:  # none has to outlive another
+            list(pool.map(lambda process: process.stop(STOP_SECONDS), processes))
 
 
 def _waits(process: Process) -> bool:

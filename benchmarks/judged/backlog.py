@@ -22,11 +22,13 @@ from benchmarks.growth.tray import Tray
 GOAL = at_least(0.95)
 ROWS = 1_000_000
 SECONDS = 4.0
+WARM_SECONDS = 0.5
 
 
 def measure(stage: Stage, options: Options, say: Say) -> Iterator[Finding]:
-    number = 20_000 if options.quick else ROWS
-    short = replace(options, seconds=min(options.seconds, SECONDS), warm_seconds=0.5)
+    number = 2_000 if options.quick else ROWS
+    warm = min(options.warm_seconds, WARM_SECONDS)
+    short = replace(options, seconds=min(options.seconds, SECONDS), warm_seconds=warm)
     with place(stage, "benchmark_full") as full, place(stage, "benchmark_empty") as empty:
         yield from _relay(full, empty, number, short, say)
         for what, start in (("intake", accepting), ("post-processor", filling)):

@@ -40,7 +40,7 @@ RATES: dict[str, Callable[[Place, str], AbstractContextManager[Arm]]] = {
 
 
 def measure(stage: Stage, options: Options, say: Say) -> Iterator[Finding]:
-    number = 20_000 if options.quick else ROWS
+    number = 2_000 if options.quick else ROWS
     short = replace(options, seconds=min(options.seconds, SECONDS))
     with place(stage, "benchmark_history") as old, place(stage, "benchmark_new") as new:
         say(f"history: {number:,} rows")

@@ -23,10 +23,10 @@ FLOW_SECONDS = 55.0
 
 def measure(stage: Stage, options: Options, say: Say) -> Iterator[Finding]:
     """The same slices as in `horizon`, two pairs in each minute, where that makes up the time."""
-    minutes, seconds = (1, 2.0) if options.quick else (MINUTES, FLOW_SECONDS)
+    minutes, seconds = (1, options.seconds) if options.quick else (MINUTES, FLOW_SECONDS)
     wait = 0.0 if options.quick else AFTER_SECONDS
     short = replace(options, seconds=min(options.seconds, BURST_SECONDS))
-    brief = replace(short, pairs=2, warm_seconds=0.1, tries=1)
+    brief = replace(short, pairs=2, warm_seconds=min(options.warm_seconds, 0.1), tries=1)
     with (
         place(stage, "benchmark_free") as free,
         place(stage, "benchmark_held") as own,

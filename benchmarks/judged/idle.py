@@ -32,26 +32,26 @@ WHERE datname = %s AND application_name = %s AND query_start IS NOT NULL
 
 
 def measure(stage: Stage, options: Options, say: Say) -> Iterator[Finding]:
-    for name in NAMES:
-        yield from _idle(stage, name, options)
-        say(f"{name} was looked at")
-
-
-def _idle(stage: Stage, name: str, options: Options) -> Iterator[Finding]:
-    """By itself, so that nobody else gives it anything to do."""
-    seconds = options.seconds if options.quick else LOOKS * options.seconds
     with (
         stage.another_database("bench_beside") as beside,
         contextlib.closing(stage.connect(beside)) as connection,
-        pipeline(stage, name) as running,
     ):
+        for name in NAMES:
+            yield from _idle(stage, name, connection.cursor(), options)
+            say(f"{name} was looked at")
+
+
+def _idle(stage: Stage, name: str, beside: Any, options: Options) -> Iterator[Finding]:
+    """By itself, so that nobody else gives it anything to do."""
+    seconds = options.seconds if options.quick else LOOKS * options.seconds
+    with pipeline(stage, name) as running:
         time.sleep(0 if options.quick else SETTLED_SECONDS)
         top = running.processes[name].pid
         pids = [top, *_children(top)]
         workers = max(1, len(pids) - 1) if name == "web" else 1
         kinds = {f"{name} {number}": [pid] for number, pid in enumerate(pids)}
         with stage.meter(**kinds).turn() as turn:
-            queries = _queries(connection.cursor(), stage, name, seconds)
+            queries = _queries(beside, stage, name, seconds)
         asked = queries / turn.seconds / workers
         settings = {"command": running.commands[name], "processes": len(pids), "seconds": seconds}
     shares = [100 * turn.processor[kind] / turn.seconds for kind in kinds]

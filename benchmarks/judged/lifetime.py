@@ -23,7 +23,7 @@ def measure(stage: Stage, options: Options, say: Say) -> Iterator[Finding]:
     """All four processes work on it, in tables that hold as many again already."""
     from tests.service import running  # needs the models
 
-    seconds, rounds = (1.0, 1) if options.quick else (SECONDS, ROUNDS)
+    seconds, rounds = (options.seconds, 1) if options.quick else (SECONDS, ROUNDS)
     fresh: list[float] = []
     later: list[float] = []
     with running(stage.folder / "lifetime") as service:

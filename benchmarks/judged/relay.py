@@ -16,7 +16,7 @@ from benchmarks.growth.drain import Drain
 from benchmarks.growth.place import place
 from benchmarks.growth.tray import Tray
 from benchmarks.limits.pgbench_claims import ClaimAndMark
-from benchmarks.limits.publish_loop import PublishLoop
+from benchmarks.limits.publish_loop import TRIAL_SECONDS, PublishLoop
 from benchmarks.peers.celery_direct import ApplyAsync
 
 
@@ -28,7 +28,8 @@ def measure(stage: Stage, options: Options, say: Say) -> Iterator[Finding]:
         tray = stack.enter_context(Tray(where.name))
         relays = stack.enter_context(crew(where, 1))
         relay = Drain("relay", where, relays, tray)
-        limits: list[Arm] = [ClaimAndMark(own), PublishLoop(stage)]
+        loop = PublishLoop(stage, min(options.seconds, TRIAL_SECONDS))
+        limits: list[Arm] = [ClaimAndMark(own), loop]
         yield compare("relay", relay, limits, options, say, goal=at_least(0.9))
         confirmed = ApplyAsync(stage, confirms=True)
         what = "relay against Celery with confirms"

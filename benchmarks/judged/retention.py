@@ -23,8 +23,8 @@ SHARES = dict.fromkeys((0.5, 0.99, 1.0))
 
 
 def measure(stage: Stage, options: Options, say: Say) -> Iterator[Finding]:
-    number = 20_000 if options.quick else ROWS
-    seconds = 1.0 if options.quick else SECONDS
+    number = 2_000 if options.quick else ROWS
+    seconds = options.seconds if options.quick else SECONDS
     told = {"rows": number, "deliveries a second": RATE}
     with place(stage, "benchmark_retention") as where, accepting(where) as web:
         say(f"a partition of {number:,} rows")

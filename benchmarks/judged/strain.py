@@ -27,8 +27,8 @@ SHARES = dict.fromkeys((0.5, 0.99))
 
 
 def measure(stage: Stage, options: Options, say: Say) -> Iterator[Finding]:
-    seconds, rounds = (0.5, 1) if options.quick else (SECONDS, ROUNDS)
-    backlog = 20_000 if options.quick else BACKLOG
+    seconds, rounds = (options.seconds, 1) if options.quick else (SECONDS, ROUNDS)
+    backlog = 2_000 if options.quick else BACKLOG
     with place(stage, "benchmark_strain") as where, accepting(where) as web:
         full = web.run(seconds).rate
         told = {"saturation": round(full), "seconds": seconds, "rounds": rounds}

@@ -29,8 +29,9 @@ class PublishLoop:
     name = "publish loop"
     unit = "dispatched row"
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, trial_seconds: float = TRIAL_SECONDS) -> None:
         self._stage = stage
+        self._trial_seconds = trial_seconds
         self._rate = FIRST_RATE
         self._batch = BATCHES[-1]
         self.settings: Mapping[str, Any] = {}
@@ -42,8 +43,8 @@ class PublishLoop:
         self._publisher = Publisher(celery.current_app, deadline=PATIENCE_SECONDS)
         rates = {}
         for self._batch in BATCHES:
-            self.run(TRIAL_SECONDS)
-            rates[self._batch] = self.run(TRIAL_SECONDS).rate
+            self.run(self._trial_seconds)
+            rates[self._batch] = self.run(self._trial_seconds).rate
         self._batch = max(rates, key=lambda batch: rates[batch])
         self.settings = {"batch": self._batch, "tried": {str(own): rates[own] for own in rates}}
         return self

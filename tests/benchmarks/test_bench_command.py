@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ def broken(*_: Any) -> Iterator[Finding]:
     raise RuntimeError("the relay is gone")
 
 
+def void(*_: Any) -> Iterator[Finding]:
+    yield Quantity("first", "ms", [1.0])
+    yield Quantity("second", "ms", [2.0], void="2 are missing")
+
+
+VOID = Line(3, "void", "a figure that says nothing", void)
 TWO = Line(1, "two", "two figures", two)
 BROKEN = Line(2, "broken", "half of two figures", broken)
 
@@ -83,6 +90,15 @@ def test_a_line_that_breaks_off_keeps_what_it_has_and_stops_no_other(
 def test_the_quick_form_fails_where_a_line_breaks(where: Any, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the relay is gone"):
         command.run([BROKEN], where, QUICK, Console(io.StringIO()), tmp_path)
+
+
+def test_the_quick_form_fails_where_what_came_out_had_not_gone_in(
+    where: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError, match="second: 2 are missing"):
+        command.run([VOID], where, QUICK, Console(io.StringIO()), tmp_path)
+    command.run([VOID], where, FULL, Console(io.StringIO()), tmp_path)
+    command.run([replace(VOID, peers=True)], where, QUICK, Console(io.StringIO()), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.frame.arm import Void
+from benchmarks.frame.arm import Standing, Void
 from benchmarks.frame.comparison import Comparison, compare
 from benchmarks.frame.goal import at_least
-from benchmarks.frame.options import Options
+from benchmarks.frame.options import QUICK, Options
 from tests.benchmarks.invented import Paced, a_comparison, a_run
 
 OPTIONS = Options(pairs=2, seconds=1, warm_seconds=1, tries=4)
@@ -30,6 +30,22 @@ def test_both_are_started_warmed_run_in_turn_and_ended() -> None:
         *("ours starts", "bare starts", "ours", "bare"),
         *("bare", "ours", "ours", "bare", "bare ends", "ours ends"),
     ]
+
+
+def test_in_the_quick_form_each_arm_has_one_turn_and_none_for_warmth() -> None:
+    found, log = compared([70], [100], QUICK)
+    assert log == ["ours starts", "bare starts", "bare", "ours", "bare ends", "ours ends"]
+    assert found.runs[0].ratios == [0.7]
+
+
+def test_an_arm_that_stands_is_neither_started_nor_ended() -> None:
+    log: list[str] = []
+    ours, bare = Paced("ours", 70, log=log), Paced("bare", 100, log=log)
+    with ours:
+        for _ in range(2):
+            found = compare("ours", Standing(ours), [bare], QUICK, lambda _: None)
+            assert (found.subject, found.unit) == (ours.name, ours.unit)
+    assert (log.count("ours starts"), log.count("ours"), log.count("ours ends")) == (1, 2, 1)
 
 
 def test_a_run_that_is_steady_is_not_repeated() -> None:
